@@ -1,0 +1,23 @@
+"""`python -m benchmarks NAME|all [--json]`"""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import control_call, first_frame
+
+BENCHMARKS = {"first-frame": first_frame.run, "control-call": control_call.run}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=[*BENCHMARKS, "all"])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    names = list(BENCHMARKS) if options.name == "all" else [options.name]
+    for name in names:
+        for figure in BENCHMARKS[name]():
+            print(figure.as_json() if options.json else figure.as_text(), flush=True)
+
+
+main()

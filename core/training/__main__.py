@@ -1,0 +1,5 @@
+import sys
+
+from core.training.cli import main
+
+sys.exit(main())

@@ -1,0 +1,122 @@
+"""The process a training runs in: quiet libraries, no network, sensible threads.
+
+`prepare` must run before torch or any Hugging Face package is imported. Light.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import warnings
+from typing import Any
+
+# The run never talks to anything but its own disk.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
+QUIET = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "TQDM_DISABLE": "1",
+}
+
+
+def usable_cpus() -> int:
+    """CPUs this process may run on (a container or Slurm may allow fewer than the machine has)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def prepare(threads: int = 0) -> None:
+    """Set the environment. threads: 0 = all usable CPUs."""
+    os.environ.update(OFFLINE)
+    os.environ.update(QUIET)
+    if threads or "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(threads or usable_cpus())
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"(peft|trl|transformers)(\..*)?")
+    _keep_heap()
+
+
+def _keep_heap() -> None:
+    """Let glibc keep freed memory. A CPU training step frees and takes the same tensors over and
+    over; giving them back to the kernel each time costs page faults."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    mallopt(m_mmap_threshold, 32 << 20)  # the largest value glibc takes
+    mallopt(m_trim_threshold, 1 << 30)
+
+
+def silence_libraries() -> None:
+    """After import: no progress bars in the log, warnings of the libraries only if serious."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def device() -> str:
+    """ "cuda" or "cpu". MPS is left out: bf16 training is not proven there."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    out = {"python": platform.python_version()}
+    for name in ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "tokenizers"):
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = "?"
+    return out
+
+
+def memory_bytes() -> int:
+    """Accelerator memory in use if there is one, else this process's resident set."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.memory_allocated())
+    try:
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return peak_memory_bytes()
+
+
+def peak_memory_bytes() -> int:
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def dtype(name: str) -> Any:
+    import torch
+
+    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]

@@ -1,0 +1,1 @@
+"""Carrying the work to another machine. Imports `core`, never `tui`."""

@@ -1,0 +1,44 @@
+"""`python agent.pyz COMMAND …`: the entry of what runs on the host."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def main(argv: list[str]) -> int:
+    """COMMAND: helper, runner, follow, receive, send, probe, gauges. Called by the laptop only."""
+    command, words = (argv or [""])[0], argv[1:]
+    if command == "helper":
+        from remote.agent import helper
+
+        helper.main(words[0], words[1])
+    elif command == "runner":
+        from remote.agent import runner
+
+        print(json.dumps(runner.run(words[0], words[1])))
+    elif command == "follow":
+        from remote.agent import follow
+
+        offsets = {name: int(n) for name, _, n in (w.partition("=") for w in words[2:])}
+        follow.main(words[0], offsets, int(words[1]))
+    elif command in ("receive", "send"):
+        from remote.agent import transfer
+
+        transfer.main(command, words[0])
+    elif command == "probe":
+        from remote.agent import probe
+
+        print(json.dumps(probe.facts(words[0])))
+    elif command == "gauges":
+        from remote.agent import gauges
+
+        gauges.main(float(words[0]))
+    else:
+        print("unknown command", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

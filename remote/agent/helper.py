@@ -1,0 +1,196 @@
+"""The long-lived helper: one line of JSON in, one line out, for as long as stdin is open.
+
+Questions are answered in order; those that may take long run beside the others, so a ping or a job
+state never waits behind the hash of a model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any, BinaryIO, Callable
+
+from remote.agent import jobs, procs, runner, transfer
+from remote.agent.jobs import Problem
+
+MAX_LINE = 1 << 24
+SLOW = frozenset(["launch", "sha256", "manifest", "list_jobs"])
+
+
+class Helper:
+    """workdir: absolute. self_path: the agent's zip file, to start the runner from."""
+
+    def __init__(self, workdir: str, self_path: str, stream: BinaryIO, out: BinaryIO) -> None:
+        self.workdir = workdir
+        self.self_path = self_path
+        self.stream = stream
+        self.out = out
+        self.lock = threading.Lock()
+
+    def serve(self) -> None:
+        while True:
+            line = self.stream.readline(MAX_LINE)
+            if not line.endswith(b"\n"):
+                return
+            try:
+                request = json.loads(line)
+            except ValueError:
+                continue
+            if request.get("op") in SLOW:
+                threading.Thread(target=self.answer, args=(request,), daemon=True).start()
+            else:
+                self.answer(request)
+
+    def answer(self, request: dict[str, Any]) -> None:
+        reply: dict[str, Any] = {"id": request.pop("id", None)}
+        try:
+            op: Callable[..., Any] | None = getattr(self, "op_%s" % request.pop("op", ""), None)
+            if op is None:
+                raise Problem("unknown_op", "this agent does not know that question")
+            reply["ok"] = op(**request)
+        except Problem as e:
+            reply["error"] = e.as_dict()
+        except OSError as e:
+            reply["error"] = transfer._as_problem(e).as_dict()
+        except Exception as e:  # one odd question must not end the helper
+            reply["error"] = {"code": "bug", "what": "%s: %s" % (type(e).__name__, e)}
+        data = json.dumps(reply, separators=(",", ":")).encode() + b"\n"
+        with self.lock:
+            self.out.write(data)
+            self.out.flush()
+
+    # -- questions --------------------------------------------------------------------------
+
+    def op_ping(self) -> dict[str, Any]:
+        return {"now": time.time()}
+
+    def op_hello(self) -> dict[str, Any]:
+        return {
+            "workdir": self.workdir,
+            "agent": self.self_path,
+            "python": "%d.%d.%d" % sys.version_info[:3],
+            "boot_id": procs.boot_id(),
+            "now": time.time(),
+        }
+
+    def op_stat(self, path: str) -> dict[str, Any] | None:
+        try:
+            info = os.stat(self._path(path))
+        except FileNotFoundError:
+            return None
+        kind = "dir" if os.path.isdir(self._path(path)) else "file"
+        return {"kind": kind, "size": info.st_size, "mtime": info.st_mtime}
+
+    def op_mkdir(self, path: str) -> None:
+        os.makedirs(os.path.join(self.workdir, transfer.check_relative(path)), 0o700, exist_ok=True)
+
+    def op_disk(self, path: str = ".") -> dict[str, int]:
+        info = os.statvfs(self._path(path))
+        return {"free": info.f_bavail * info.f_frsize, "total": info.f_blocks * info.f_frsize}
+
+    def op_sha256(self, paths: list[str], sizes: list[int] | None = None) -> list[str | None]:
+        """None where there is no such file, or one of another size than asked for."""
+        found: list[str | None] = []
+        for i, path in enumerate(paths):
+            try:
+                info = os.stat(self._path(path))
+                other = sizes is not None and info.st_size != sizes[i]
+                found.append(None if other else transfer.sha256(self._path(path)))
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                found.append(None)
+        return found
+
+    def op_manifest(self, path: str) -> list[dict[str, Any]]:
+        root = self._path(path)
+        if not os.path.isdir(root):
+            raise Problem("not_found", "no folder %s on this host" % path)
+        return transfer.manifest(root)
+
+    def op_list_jobs(self) -> list[dict[str, Any]]:
+        return jobs.list_jobs(self.workdir)
+
+    def op_job_state(self, job_id: str) -> dict[str, Any]:
+        return jobs.truth(jobs.job_dir(self.workdir, job_id))
+
+    def op_launch(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """Start it once. Asked again with the same specification: only how it stands."""
+        job = os.path.join(self.workdir, "jobs", jobs.check_id(spec.get("id")))
+        spec_path = os.path.join(job, "spec.json")
+        data = json.dumps(spec, ensure_ascii=False, indent=1, sort_keys=True).encode()
+        os.makedirs(os.path.join(job, "artifacts"), 0o700, exist_ok=True)
+        if not os.path.exists(spec_path):
+            jobs.write_atomic(spec_path, data)
+        else:
+            with open(spec_path, "rb") as f:
+                if json.loads(f.read()) != spec:
+                    raise Problem("exists", "job %s exists with another specification" % spec["id"])
+        reply = self._run_runner(job)
+        if "error" in reply:
+            error = dict(reply["error"])
+            if jobs.read_state(job) is None:
+                _remove_unstarted(job)
+            raise Problem(error.pop("code", "runner"), error.pop("what", "it failed"), **error)
+        return dict(reply["state"])
+
+    def op_stop(self, job_id: str, kill: bool = False) -> dict[str, Any]:
+        job = jobs.job_dir(self.workdir, job_id)
+        state = jobs.truth(job)
+        if state["status"] in ("running", "starting", "stopping"):
+            number = signal.SIGUSR1 if kill else signal.SIGTERM
+            procs.send_signal(int(state["runner_pid"]), number)
+        elif state["status"] == "orphan":
+            runner.end_orphan(state, 0.0 if kill else _grace(job))
+        return state
+
+    # -- small things -----------------------------------------------------------------------
+
+    def _path(self, path: str) -> str:
+        if not isinstance(path, str) or "\x00" in path:
+            raise Problem("bad_name", "not a usable path: %.80r" % (path,))
+        return os.path.join(self.workdir, os.path.expanduser(path))
+
+    def _run_runner(self, job: str) -> dict[str, Any]:
+        import subprocess
+
+        argv = [sys.executable, "-I", "-S", self.self_path, "runner", self.workdir, job]
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+        try:
+            return dict(json.loads(done.stdout))
+        except ValueError:
+            what = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
+            return {"error": {"code": "runner", "what": "the runner failed: %s" % what[0]}}
+
+
+def _grace(job: str) -> float:
+    with open(os.path.join(job, "spec.json"), "rb") as f:
+        return float(json.loads(f.read()).get("grace_s", 30.0))
+
+
+def _remove_unstarted(job: str) -> None:
+    """The directory of a launch that was refused: nothing ran, nothing is lost."""
+    import shutil
+
+    shutil.rmtree(job, ignore_errors=True)
+
+
+def main(workdir: str, self_path: str) -> None:
+    os.umask(0o077)
+    workdir = os.path.abspath(os.path.expanduser(workdir))
+    os.makedirs(os.path.join(workdir, "jobs"), 0o700, exist_ok=True)
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a stray print must not end up between two answers
+    try:
+        Helper(workdir, self_path, sys.stdin.buffer, out).serve()
+    except (BrokenPipeError, ConnectionError):
+        pass
+    os._exit(0)  # unfinished slow questions have no listener any more

@@ -1,0 +1,61 @@
+"""The sandbox's ed25519 keys and its known_hosts, made once and then kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+from core.errors import EnvironmentProblem
+from remote.sandbox.files import HOST_ALIAS, JUMP_ALIAS, Layout, write_private
+
+ALGORITHM = "ssh-ed25519"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """jump, host: the private host keys.  operator: the public key both hops accept."""
+
+    jump: asyncssh.SSHKey
+    host: asyncssh.SSHKey
+    operator: asyncssh.SSHKey
+
+
+def prepare(layout: Layout) -> Keys:
+    """The directory with all its keys, whatever of it existed before."""
+    layout.make_directories()
+    with layout.locked():
+        jump = _key(layout.jump_key, JUMP_ALIAS)
+        host = _key(layout.host_key, HOST_ALIAS)
+        operator = _key(layout.identity, "sandbox operator")
+        lines = [f"{JUMP_ALIAS} {public_line(jump)}\n", f"{HOST_ALIAS} {public_line(host)}\n"]
+        known = "".join(lines).encode()
+        if not layout.known_hosts.exists() or layout.known_hosts.read_bytes() != known:
+            write_private(layout.known_hosts, known)
+        return Keys(jump=jump, host=host, operator=operator.convert_to_public())
+
+
+def new_key() -> asyncssh.SSHKey:
+    return asyncssh.generate_private_key(ALGORITHM)
+
+
+def public_line(key: asyncssh.SSHKey) -> str:
+    """`ssh-ed25519 AAAA…`, without the comment."""
+    return " ".join(key.export_public_key().decode().split()[:2])
+
+
+def _key(path: Path, comment: str) -> asyncssh.SSHKey:
+    if not path.exists():
+        key = asyncssh.generate_private_key(ALGORITHM, comment=comment)
+        write_private(path.with_name(path.name + ".pub"), key.export_public_key())
+        write_private(path, key.export_private_key())
+        return key
+    try:
+        return asyncssh.read_private_key(path)
+    except (OSError, asyncssh.KeyImportError) as exc:
+        raise EnvironmentProblem(
+            f"the sandbox's key {path} cannot be read",
+            why=str(exc),
+            try_next=f"remove {path} and start again; a new one is made",
+        ) from exc

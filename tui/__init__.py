@@ -1,0 +1,1 @@
+"""What the operator sees and types. No torch here, directly or through anything else."""

@@ -1,0 +1,18 @@
+"""The `qa` command. `qa` and `qa app` go straight to the screen; everything else loads its command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Console entry point. Exit codes: see core/errors.py; 130 after Ctrl-C."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] == "app":
+        from tui.cli.app import open_app
+
+        sys.exit(open_app(args[1:]))
+    from tui.cli.root import run
+
+    sys.exit(run(args))

@@ -1,0 +1,57 @@
+"""All `qa` commands but the app: one Typer group a noun, errors as exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from core.errors import QAError
+from tui.cli import data, deciding, hosts, jobs, model, pilot, versions
+
+app = typer.Typer(
+    name="qa",
+    help="Train, measure and release the ACCESS question-answering model. Without a command: the app.",
+    no_args_is_help=False,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("app", help="Open the control centre (the same as `qa` alone).")(lambda: None)
+pilot.add_to(app)
+app.add_typer(model.app, name="model")
+app.add_typer(hosts.app, name="hosts")
+hosts.add_to(app)
+app.add_typer(jobs.app, name="jobs")
+jobs.add_to(app)
+app.add_typer(data.pairs, name="pairs")
+app.add_typer(data.citations, name="citations")
+app.add_typer(data.snapshots, name="snapshots")
+app.add_typer(data.sources, name="sources")
+app.add_typer(data.golden, name="golden")
+app.add_typer(versions.app, name="versions")
+app.add_typer(versions.audit, name="audit")
+app.add_typer(deciding.gates, name="gates")
+app.add_typer(deciding.recipe, name="recipe")
+app.add_typer(deciding.checklist, name="checklist")
+deciding.add_to(app)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command; returns its exit code. Typed errors go to stderr as what, why, try."""
+    try:
+        result = app(args=list(args), prog_name="qa", standalone_mode=False)
+    except QAError as e:
+        print(e, file=sys.stderr)
+        return e.exit_code
+    except click.ClickException as e:
+        e.show()
+        return e.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("stopped; jobs on the host go on (qa jobs list)", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,153 @@
+"""What a screen may ask of the desk, and the small frozen values it gets back.
+
+Screens and `qa` commands see only this Protocol. Calls marked *instant* return a stored value and may
+run on the UI thread; all others touch the registry or the route and belong in a worker thread. Every
+call may raise a `core.errors.QAError`, which carries what, why and what to try next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from core.jobdir import JobDir
+
+Say = Callable[[str], None]
+Outcome = Literal["pass", "fail", "warn", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    name: str
+    rtt_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The route now. age_s: seconds since the host was last heard; None if never."""
+
+    state: Literal["off", "connecting", "up", "lost", "failed"]
+    hops: tuple[Hop, ...] = ()
+    age_s: float | None = None
+    error: str = ""
+    try_next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One accelerator (or the CPU where there is none). utilisation 0..1, memory in bytes."""
+
+    kind: Literal["gpu", "cpu"]
+    name: str
+    utilisation: float | None
+    memory_used: int | None
+    memory_total: int | None
+    power_w: float | None = None
+    temperature_c: float | None = None
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    at: str  # ISO 8601, UTC
+    who: str
+    outcome: Outcome
+    summary: str
+    detail: str = ""
+    job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One checklist item. state: open, running, done, warned or failed."""
+
+    id: str
+    week: int
+    week_title: str
+    title: str
+    checks: str
+    state: str
+    evidence: tuple[EvidenceRow, ...] = ()  # newest first
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """Times are Unix seconds. progress 0..1."""
+
+    id: str
+    routine: str
+    host: str
+    status: str
+    submitted_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    note: str = ""
+    progress: float | None = None
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """headline: metric name → estimate 0..1 (accuracy, citation_presence, fabricated, deferral, …)."""
+
+    model_version: str
+    status: str
+    base_model: str
+    dataset_version: str
+    created_at: str
+    created_by: str
+    live_in: tuple[str, ...] = ()
+    headline: dict[str, float | None] = field(default_factory=dict)
+    verdict: str = ""
+    bump: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    live: dict[str, str]  # environment → model_version
+    unknown_sources: int
+    active_job: JobRow | None
+    decision: str = ""  # GO, NO-GO or ""
+
+
+class Desk(Protocol):
+    host_name: str
+
+    # route (link, reading: instant)
+    def connect(self) -> None: ...
+    def link(self) -> Link: ...
+    def reading(self) -> Gauge | None: ...
+    def overview(self) -> Overview: ...
+
+    # pilot checklist
+    def items(self) -> Sequence[ItemRow]: ...
+    def run_item(self, item_id: str, say: Say) -> EvidenceRow: ...
+    def note_item(self, item_id: str, text: str) -> EvidenceRow: ...
+    def decide(self, decision: Literal["GO", "NO-GO"], reason: str) -> None: ...
+
+    # jobs. job_dir: the laptop's mirror; following starts by itself while the job is active
+    def jobs(self) -> Sequence[JobRow]: ...
+    def job_dir(self, job_id: str) -> JobDir: ...
+    def recipes(self) -> Sequence[str]: ...
+    def start_training(self, recipe: str, *, smoke: bool = False) -> str: ...
+    def start_evaluation(self, model_version: str) -> str: ...
+    def stop_job(self, job_id: str) -> None: ...
+
+    # evaluation: scores.json of the newest evaluation of a version (None: the newest of all)
+    def scores(self, model_version: str | None = None) -> dict[str, Any] | None: ...
+
+    # versions. why_not_*: None if allowed, else the reason to show
+    def versions(self) -> Sequence[VersionRow]: ...
+    def version_detail(self, model_version: str) -> dict[str, Any]: ...
+    def history(self) -> Sequence[dict[str, Any]]: ...
+    def why_not_promote(self, model_version: str, environment: str) -> str | None: ...
+    def promote(
+        self, model_version: str, environment: str, *, override_reason: str | None = None
+    ) -> None: ...
+    def why_not_roll_back(self, environment: str) -> str | None: ...
+    def roll_back(self, environment: str, reason: str) -> str: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,206 @@
+"""Training and evaluation jobs: what they need on the host, and what is kept of them afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import locations
+from core.errors import NotFound, QAError
+from core.jobdir import JobDir
+from tui.desk.api import Say
+from tui.desk.launching import Placed, sha256_file
+from tui.desk.selecting import probe_rows
+
+if TYPE_CHECKING:
+    from tui.desk.workbench import Workbench
+
+
+def reattach(bench: Workbench) -> list[str]:
+    """Follow every job of this host that is still active there or whose mirror is not complete."""
+    taken = []
+    for job_id, state in bench.line.launcher().list():
+        known = bench.following.dir(job_id).state()
+        if state.active or known is None or known.active:
+            bench.following.follow(job_id)
+            taken.append(job_id)
+    return taken
+
+
+def latest_snapshot(bench: Workbench) -> str:
+    """Id of the newest frozen snapshot. Raises NotFound."""
+    from core.registry import snapshots
+
+    found = snapshots.list_all(bench.registry())
+    if not found:
+        raise NotFound("no snapshot is frozen yet", try_next="run the item 'Verify data loader works'")
+    return found[0].id
+
+
+def place_snapshot(bench: Workbench, snapshot_id: str) -> Placed:
+    """The snapshot's pairs as JSONL on the host."""
+    from core.registry import snapshots
+
+    path = locations.state_dir() / "snapshots" / f"{snapshot_id}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    snapshots.write_jsonl(bench.registry(), snapshot_id, path)
+    return bench.launching.place({"pairs": path})["pairs"]
+
+
+def start_training(
+    bench: Workbench,
+    recipe: str,
+    *,
+    smoke: bool = False,
+    snapshot_id: str | None = None,
+    init_from: str | None = None,
+    overrides: list[str] | None = None,
+) -> str:
+    """Launch qa-train on the host. init_from: job id whose adapter the training continues from."""
+    from core.training.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    snapshot_id = snapshot_id or latest_snapshot(bench)
+    pairs = place_snapshot(bench, snapshot_id)
+    settings: dict[str, Any] = {
+        "recipe": loaded.resolved(),
+        "recipe_name": recipe,
+        "data": pairs.path,
+        "snapshot": snapshot_id,
+        "base_model": None,
+        "smoke": smoke,
+        "init_adapter": bench.launching.job_path(init_from, "artifacts/adapter") if init_from else None,
+        "seed": loaded.train.seed,
+    }
+    note = f"{'first run, ' if smoke else ''}{recipe} on {snapshot_id}"
+    return bench.launching.start(bench.registry(), "train", settings, [pairs], note)
+
+
+def start_evaluation(bench: Workbench, model_version: str, *, previous: str | None = None) -> str:
+    """Launch qa-eval for a registered version: base, retrieval, tuned (and the previous version)."""
+    from core.evaluation.gates import load_gates
+    from core.registry import sources, versions
+
+    reg = bench.registry()
+    version = versions.get(reg, model_version)
+    inputs = {
+        "golden": bench.launching.place({"golden": bench.golden})["golden"],
+        "pairs": place_snapshot(bench, version.dataset_version),
+        "probe": bench.launching.place_rows("probe", probe_rows(bench)),
+        "sources": bench.launching.place_rows("sources", sources.rows(reg)),
+    }
+    reuse = _reusable(bench, model_version, version.base_model, inputs["golden"], inputs["probe"], previous)
+    settings: dict[str, Any] = {
+        **{name: placed.path for name, placed in inputs.items()},
+        "systems": ["base", "retrieval", "tuned", *(["previous"] if previous else [])],
+        "model_name": version.base_model,
+        "base_model": None,
+        "adapter": version.adapter_path,
+        "version": model_version,
+        "previous_version": previous,
+        "gates": load_gates().model_dump(mode="json"),
+        "max_new_tokens": 64,
+        "batch_size": 16,
+        "limit": None,
+        "reuse": reuse,
+    }
+    return bench.launching.start(reg, "evaluate", settings, list(inputs.values()), f"evaluate {model_version}")
+
+
+def _reusable(
+    bench: Workbench, version: str, base: str, golden: Placed, probe: Placed, previous: str | None
+) -> dict[str, str]:
+    """Answers already on the host: the base model's to the same questions, and the previous version's."""
+    found: dict[str, str] = {}
+    for row in bench.following.rows():
+        if row.routine != "evaluate" or row.status != "succeeded":
+            continue
+        spec = bench.following.dir(row.id).spec()
+        hashes = {i["name"]: i["sha256"] for i in spec.inputs}
+        if (hashes.get("golden"), hashes.get("probe")) != (golden.sha256, probe.sha256):
+            continue
+        if spec.settings.get("model_name") == base:
+            found.setdefault("base", bench.launching.job_path(row.id, "artifacts/answers/base.jsonl"))
+        if previous and spec.settings.get("version") == previous:
+            found.setdefault("previous", bench.launching.job_path(row.id, "artifacts/answers/tuned.jsonl"))
+    return found
+
+
+def fetch_result(bench: Workbench, job_id: str, names: list[str]) -> JobDir:
+    """Bring named artifacts of an ended job to its mirror, verified by hash."""
+    from remote.sync import fetch_artifacts
+
+    job = bench.following.dir(job_id)
+    fetch_artifacts(bench.line.route(), job_id, job.artifacts, names)
+    return job
+
+
+def register_trained(bench: Workbench, job_id: str) -> str:
+    """Register the version a finished training job made, as a candidate. Returns its name."""
+    from core.registry import versions
+
+    job = fetch_result(bench, job_id, ["summary.json"])
+    summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
+    spec = job.spec()
+    reg = bench.registry()
+    bump = versions.propose_bump(
+        reg, summary["base_model"], spec.settings["snapshot"], spec.settings["recipe"]
+    )
+    versions.register(
+        reg,
+        model_version=bump.version,
+        base_model=summary["base_model"],
+        dataset_version=spec.settings["snapshot"],
+        training_config=spec.settings["recipe"],
+        created_by=spec.requested_by,
+        bump=bump,
+        train_job=job_id,
+        adapter_path=bench.launching.job_path(job_id, "artifacts/adapter"),
+        adapter_sha256=summary["adapter_sha256"],
+        reproducibility={"code": spec.env.get("PYTHONPATH", "").rsplit("/", 1)[-1],
+                         "pins_sha256": _pins(), "inputs": spec.inputs, **summary},
+    )  # fmt: skip
+    return bump.version
+
+
+def _pins() -> str | None:
+    try:
+        return sha256_file(locations.project_root() / "constraints.txt")
+    except QAError:
+        return None
+
+
+def keep_evaluation(bench: Workbench, job_id: str) -> dict[str, Any]:
+    """Bring the scores of a finished evaluation home and store them with the version."""
+    from core.registry import evaluations, sources, versions
+
+    names = ["scores.json", "report.md"]
+    job = fetch_result(bench, job_id, names)
+    scores: dict[str, Any] = json.loads((job.artifacts / "scores.json").read_text("utf-8"))
+    reg = bench.registry()
+    version = job.spec().settings["version"]
+    evaluations.save(reg, version, scores, job_id)
+    versions.mark_evaluated(reg, version, scores)
+    for unknown in scores.get("unknown_sources", []):
+        sources.note_unknown(reg, unknown["source_id"], version, unknown.get("example", ""))
+    return scores
+
+
+def wait(bench: Workbench, job_id: str, say: Say) -> None:
+    """Wait until the job has succeeded (JobFailed otherwise) and note its end in the registry."""
+    from core.registry import jobs
+
+    try:
+        bench.following.wait_succeeded(job_id, say)
+    finally:
+        state = bench.following.dir(job_id).state()
+        if state is not None:
+            jobs.update(bench.registry(), job_id, state)
+
+
+def report_dir() -> Path:
+    """Where decision pages are written."""
+    path = locations.state_dir() / "reports"
+    path.mkdir(parents=True, exist_ok=True)
+    return path

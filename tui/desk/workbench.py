@@ -1,0 +1,195 @@
+"""The desk itself: registry, line, jobs and checklist behind the one Protocol of `tui.desk.api`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from core import locations
+from core.errors import NotFound, QAError
+from core.jobdir import JobDir
+from tui.desk.api import EvidenceRow, Gauge, ItemRow, JobRow, Link, Overview, Say, VersionRow
+from tui.desk.following import Following
+from tui.desk.launching import Launching, operator
+from tui.desk.line import Line
+
+if TYPE_CHECKING:
+    from core.registry import Registry
+    from remote.auth import Prompter
+
+DEFAULT_RECIPE = "smollm2-135m"
+
+
+class Workbench:
+    """Implements `tui.desk.api.Desk` over the real registry and the real line."""
+
+    def __init__(
+        self,
+        host_name: str,
+        *,
+        recipe: str | None = None,
+        all_pairs: bool = False,
+        prompter: Prompter | None = None,
+        golden: Path | None = None,
+    ) -> None:
+        self.host_name = host_name
+        self.recipe = recipe or DEFAULT_RECIPE
+        self.all_pairs = all_pairs
+        self.golden = golden or locations.configs() / "corpus" / "golden.jsonl"
+        self.line = Line(host_name, prompter)
+        self.following = Following(self.line)
+        self.launching = Launching(self.line, self.following)
+        self._threads = threading.local()
+        self._running_item: str | None = None
+
+    # registry: one connection a thread
+    def registry(self) -> Registry:
+        if not hasattr(self._threads, "registry"):
+            from core.registry import open_registry
+
+            self._threads.registry = open_registry()
+        return self._threads.registry
+
+    # route
+    def connect(self) -> None:
+        """Open the route and take up every job on the host that still runs."""
+        from tui.desk.jobs import reattach
+
+        self.line.route()
+        reattach(self)
+
+    def link(self) -> Link:
+        return self.line.link()
+
+    def reading(self) -> Gauge | None:
+        return self.line.gauge()
+
+    def overview(self) -> Overview:
+        from core.registry import checklist, sources, versions
+
+        reg = self.registry()
+        active = [j for j in self.following.rows() if j.status in ("starting", "running", "stopping")]
+        decision = checklist.decision(reg)
+        return Overview(
+            live=versions.live_all(reg),
+            unknown_sources=len(sources.unknown(reg)),
+            active_job=active[0] if active else None,
+            decision=decision["decision"] if decision else "",
+        )
+
+    # checklist
+    def items(self) -> Sequence[ItemRow]:
+        from tui.desk.checklist import rows
+
+        return rows(self.registry(), running=self._running_item)
+
+    def run_item(self, item_id: str, say: Say) -> EvidenceRow:
+        """Run an item's check and store what came of it; a failure is evidence too."""
+        from tui.desk.checklist import run
+
+        self._running_item = item_id
+        try:
+            return run(self, item_id, say)
+        finally:
+            self._running_item = None
+
+    def note_item(self, item_id: str, text: str) -> EvidenceRow:
+        from tui.desk.checklist import note
+
+        return note(self, item_id, text)
+
+    def decide(self, decision: Literal["GO", "NO-GO"], reason: str) -> None:
+        from core.registry import checklist
+
+        checklist.decide(self.registry(), decision, reason, operator())
+
+    # jobs
+    def jobs(self) -> Sequence[JobRow]:
+        return self.following.rows()
+
+    def job_dir(self, job_id: str) -> JobDir:
+        return self.following.dir(job_id)
+
+    def recipes(self) -> Sequence[str]:
+        return sorted(p.stem for p in (locations.configs() / "recipes").glob("*.yaml"))
+
+    def start_training(self, recipe: str, *, smoke: bool = False) -> str:
+        from tui.desk.jobs import start_training
+
+        return start_training(self, recipe, smoke=smoke)
+
+    def start_evaluation(self, model_version: str) -> str:
+        from tui.desk.jobs import start_evaluation
+
+        return start_evaluation(self, model_version)
+
+    def stop_job(self, job_id: str) -> None:
+        self.line.launcher().stop(job_id)
+
+    # evaluation
+    def scores(self, model_version: str | None = None) -> dict[str, Any] | None:
+        from core.registry import evaluations
+
+        found = evaluations.latest(self.registry(), model_version)
+        return found.scores if found else None
+
+    # versions
+    def versions(self) -> Sequence[VersionRow]:
+        from tui.desk.release import rows
+
+        return rows(self.registry())
+
+    def version_detail(self, model_version: str) -> dict[str, Any]:
+        from tui.desk.release import detail
+
+        return detail(self.registry(), model_version)
+
+    def history(self) -> Sequence[dict[str, Any]]:
+        from core.registry import versions
+
+        return versions.history(self.registry())
+
+    def why_not_promote(self, model_version: str, environment: str) -> str | None:
+        from tui.desk.release import why_not_promote
+
+        return why_not_promote(self.registry(), model_version, environment)
+
+    def promote(
+        self, model_version: str, environment: str, *, override_reason: str | None = None
+    ) -> None:
+        from tui.desk.release import promote
+
+        promote(self.registry(), model_version, environment, override_reason=override_reason)
+
+    def why_not_roll_back(self, environment: str) -> str | None:
+        from tui.desk.release import why_not_roll_back
+
+        return why_not_roll_back(self.registry(), environment)
+
+    def roll_back(self, environment: str, reason: str) -> str:
+        from tui.desk.release import roll_back
+
+        return roll_back(self.registry(), environment, reason)
+
+    def close(self) -> None:
+        """Leave the desk; jobs on the host go on."""
+        self.following.close()
+        self.line.close()
+
+
+def find_job(bench: Workbench, routine: str, *, smoke: bool | None = None) -> JobDir:
+    """The newest job of a routine that succeeded. Raises NotFound."""
+    for row in bench.following.rows():
+        job = bench.following.dir(row.id)
+        if row.routine != routine or row.status != "succeeded":
+            continue
+        if smoke is None or bool(job.spec().settings.get("smoke")) == smoke:
+            return job
+    raise NotFound(f"no {routine} job has succeeded yet", try_next="run the earlier checklist items first")
+
+
+def explain(error: QAError) -> str:
+    """An error as the detail of evidence."""
+    return "\n".join(error.lines())

@@ -1,0 +1,215 @@
+"""What surrounds every screen: status strip, tabs, key bar, error and help texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from rich.style import Style
+from rich.text import Text
+
+from core.errors import QAError
+from tui import clean
+from tui.bindings import EVERYWHERE, LISTS, PLACES, SIGNS, Key, Place
+from tui.desk.api import Gauge, JobRow, Link, Overview
+from tui.present import words
+from tui.present.words import text
+
+STALE_S = 5.0
+
+
+def strip(
+    width: int, *, host: str, link: Link, gauge: Gauge | None, overview: Overview | None
+) -> Text:
+    """The status strip, exactly `width` cells. What matters least shrinks, then goes, first."""
+    right = [_live(overview), _unknown(overview)]
+    left = [_link(host, link), _job(overview.active_job if overview else None), _gauge(gauge)]
+    # from least to most important: who gives way first
+    order = [left[2], right[1], right[0], left[1], left[0]]
+    chosen = {id(options): 0 for options in order}
+
+    def segments(group: list[list[Text]]) -> list[Text]:
+        return [s for o in group if (s := o[chosen[id(o)]]).cell_len]
+
+    def length() -> int:
+        parts = segments(left) + segments(right)
+        return 2 + sum(p.cell_len for p in parts) + 3 * max(0, len(parts) - 1)
+
+    for round_ in range(1, max(len(o) for o in order)):
+        for options in order:
+            if length() <= width:
+                break
+            chosen[id(options)] = min(round_, len(options) - 1)
+    between = text("   ")
+    return words.fit(
+        Text.assemble(
+            " ",
+            words.join(
+                between.join(segments(left)), between.join(segments(right)), max(0, width - 2)
+            ),
+            " ",
+        ),
+        width,
+    )
+
+
+def _link(host: str, link: Link) -> list[Text]:
+    name = clean.line(host, 24)
+    hops = [(clean.line(h.name, 24), h.rtt_ms) for h in link.hops]
+    if link.state == "up":
+        stale = link.age_s is None or link.age_s > STALE_S
+        role = "dim" if stale else "ok"
+        full, brief = text("laptop"), text()
+        for hop, rtt in hops or [(name, None)]:
+            full.append(" ━ ", role)
+            full.append(f"{hop} ")
+            full.append(words.milliseconds(rtt), "dim")
+        age = words.ago(link.age_s)
+        tail = ("▲ " if stale else "· ") + age
+        full.append(f" {tail}", "warn" if stale else "dim")
+        last = hops[-1][1] if hops else None
+        brief = text((f"━ {name} ", role), (words.milliseconds(last), "dim"))
+        brief.append(f" {tail}", "warn" if stale else "dim")
+        return [full, brief]
+    if link.state == "connecting":
+        return [text("laptop", (" ┄ connecting to ", "accent"), name, ("…", "accent"))] * 2
+    if link.state in ("lost", "failed"):
+        full = text("laptop")
+        for hop, rtt in hops[:-1]:
+            full.append(" ━ " if rtt is not None else " ╳ ", "dim" if rtt is not None else "bad")
+            full.append(f"{hop} ")
+        heard = "" if link.age_s is None else f", heard {words.ago(link.age_s)} ago"
+        word = "no route" if link.state == "failed" else "link lost"
+        full.append(" ╳ " if not full.plain.endswith(" ") else "╳ ", "bad")
+        full.append(f"{name} ")
+        full.append(f"{word}{heard}", "loud")
+        return [full, text(("╳ ", "bad"), f"{name} ", (word, "loud"))]
+    return [text("laptop", (" ╌ ", "dim"), name, (" not connected", "dim"))] * 2
+
+
+def _job(job: JobRow | None) -> list[Text]:
+    if job is None:
+        return [text(("○ no job", "dim")), text()]
+    shape, role = words.state(job.status)
+    name = clean.line(job.routine, 16)
+    brief = text((f"{shape} ", role), name)
+    if job.progress is not None:
+        brief.append(f" {words.percent(job.progress)}", "strong")
+    full = brief.copy()
+    if job.eta_s is not None:
+        full.append(f" ETA {words.duration(job.eta_s)}", "dim")
+    return [full, full, brief]
+
+
+def _gauge(gauge: Gauge | None) -> list[Text]:
+    if gauge is None:
+        return [text(), text()]
+    stale = gauge.age_s > STALE_S
+    role = "dim" if stale else load_role(gauge.utilisation)
+    label = text((gauge.kind.upper(), "dim"), " ")
+    share = words.percent(gauge.utilisation)
+    brief = Text.assemble(label, (share, role))
+    full = Text.assemble(label, words.bar(gauge.utilisation, 8, role), " ", (f"{share:>5}", role))
+    if gauge.memory_total:
+        memory = f"{words.gib(gauge.memory_used)} / {words.gib(gauge.memory_total)} GiB"
+        return [Text.assemble(full, "  ", (memory, "dim")), full, brief, text()]
+    return [full, full, brief, text()]
+
+
+def load_role(share: float | None) -> str:
+    """Busy is good for an accelerator; only its absence is dim."""
+    return "dim" if share is None else "accent"
+
+
+def _live(overview: Overview | None) -> list[Text]:
+    if overview is None:
+        return [text()]
+    if not overview.live:
+        return [text(("nothing live", "dim"))]
+    full, brief = text(), text()
+    for environment in sorted(overview.live):
+        version = words.short_version(overview.live[environment])
+        name = words.short_environment(environment)
+        for out, label in ((full, name), (brief, name[:4])):
+            out.append("  " if out.plain else "")
+            out.append("● ", "ok")
+            out.append(f"{label} ", "dim")
+            out.append(version, "strong")
+    return [full, full, brief]
+
+
+def _unknown(overview: Overview | None) -> list[Text]:
+    if overview is None or not overview.unknown_sources:
+        return [text(), text()]
+    n = overview.unknown_sources
+    word = "source" if n == 1 else "sources"
+    return [text((f"▲ {n} unknown {word}", "warn")), text((f"▲ {n}", "warn")), text()]
+
+
+def tabs(width: int, current: str, crumb: str = "", places: Sequence[Place] = PLACES) -> Text:
+    """Tab row: the places that exist, the crumb of what is open on the right."""
+    out = text(" ")
+    for place in places:
+        on = place.mode == current
+        click = Style(meta={"@click": f"app.go('{place.mode}')"})
+        label = Text(f" {place.number} {place.name} ", end="")
+        label.stylize("reverse" if on else "dim")
+        label.stylize(click)
+        out.append_text(label)
+        out.append(" ")
+    return words.join(out, text((clean.line(crumb, 60), "dim"), " "), width)
+
+
+def key_bar(
+    width: int, keys: Iterable[Key], blocked: Callable[[Key], bool] = lambda key: False
+) -> Text:
+    """The keys that matter here; those that cannot be used now are dim."""
+    right = text()
+    for key in EVERYWHERE:
+        if key.footer:
+            right.append_text(_key(key, False))
+    room = width - right.cell_len - 1
+    left = text(" ")
+    for key in keys:
+        if not key.footer:
+            continue
+        piece = _key(key, blocked(key))
+        if left.cell_len + piece.cell_len > room:
+            break
+        left.append_text(piece)
+    return words.join(left, right, width)
+
+
+def _key(key: Key, dim: bool) -> Text:
+    out = text((key.written, "faint" if dim else "key"), (f" {key.label}  ", "faint" if dim else "dim"))
+    if key.action:
+        # the key itself is simulated, so that a click does what the press does
+        out.stylize(Style(meta={"@click": f"app.press({key.key.split(',')[0]!r})"}))
+    return out
+
+
+def error(problem: QAError) -> Text:
+    """what / why / try next, one below the other."""
+    out = text((clean.block(problem.what), "strong"))
+    if problem.why:
+        out.append("\n\nwhy   ", "dim")
+        out.append(clean.block(problem.why))
+    if problem.try_next:
+        out.append("\n\ntry   ", "key")
+        out.append(clean.block(problem.try_next))
+    return out
+
+
+def help_page(place: Place) -> Text:
+    """The `?` page of a screen, from the same table as its bindings."""
+    out = text((place.name, "title"), (f"   {place.purpose}\n", "dim"))
+    for title, keys in ((place.name, place.keys), ("Lists", LISTS), ("Everywhere", EVERYWHERE)):
+        if title != place.name:
+            out.append(f"\n{title}\n", "title")
+        for key in keys:
+            out.append(f"  {key.written:<9}", "key")
+            out.append(f"{key.help}\n")
+    out.append("\nSigns\n", "title")
+    for shape, role, meaning in SIGNS:
+        out.append(f"  {shape:<9}", role)
+        out.append(f"{meaning}\n")
+    return out

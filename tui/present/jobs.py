@@ -1,0 +1,180 @@
+"""Rows and facts of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from core import jobdir
+from tui import clean
+from tui.desk.api import Gauge, JobRow
+from tui.feed import Facts
+from tui.present import words
+from tui.present.words import text
+
+
+def row(job: JobRow, width: int, *, now: float) -> Text:
+    """`● train 20261122-141530-3f9a  62 %` with the age or the progress on the right."""
+    shape, role = words.state(job.status)
+    if job.status in jobdir.ACTIVE:
+        right = text((words.percent(job.progress) if job.progress is not None else "…", role))
+    elif job.ended_at is not None:
+        right = text((words.ago(max(0.0, now - job.ended_at)) + " ago", "dim"))
+    else:
+        right = text()
+    return words.join(text((f"{shape} ", role), clean.line(job.id)), right, width)
+
+
+def facts(job: JobRow, seen: Facts, *, now: float, width: int) -> Text:
+    """The job pane, one fact a line."""
+    out = text()
+    _line(out, "state", _state(job))
+    if seen.phase or seen.what:
+        _line(out, "phase", text(clean.line(seen.phase or seen.what, 60)))
+    share = 1.0 if job.status == jobdir.SUCCEEDED else seen.share
+    if share is None:
+        share = job.progress
+    if share is not None:
+        room = max(6, min(24, width - 18))
+        role = "ok" if job.status == jobdir.SUCCEEDED else words.state(job.status)[1]
+        value = Text.assemble(words.bar(share, room, role), f" {words.percent(share):>5}")
+        _line(out, "", value)
+    if seen.step is not None:
+        of = f" of {words.count(seen.max_steps)}" if seen.max_steps else ""
+        value = text((words.count(seen.step), "strong"), (of, "dim"))
+        if seen.epoch is not None:
+            value.append(f"  epoch {seen.epoch:.2f}", "dim")
+        _line(out, "step", value)
+    if seen.total:
+        _line(out, "done", text(f"{words.count(seen.done)} of {words.count(seen.total)}"))
+    if seen.loss is not None:
+        value = text((words.measured(seen.loss), "strong"))
+        if seen.lr is not None:
+            value.append(f"  lr {words.measured(seen.lr)}", "dim")
+        _line(out, "loss", value)
+    if seen.tokens_per_s is not None:
+        _line(out, "speed", text(f"{words.count(seen.tokens_per_s)} tokens/s"))
+    if seen.memory_bytes is not None:
+        _line(out, "memory", text(f"{words.gib(seen.memory_bytes)} GiB"))
+    eta = seen.eta_s if seen.eta_s is not None else job.eta_s
+    _line(out, "time", _time(job, eta, now))
+    if seen.warned:
+        _line(out, "▲", text((clean.line(seen.warnings[-1], 200), "warn")))
+        if seen.warned > 1:
+            _line(out, "", text((f"and {seen.warned - 1} more warnings", "dim")))
+    if job.note:
+        _line(out, "note", text((clean.line(job.note, 200), "dim")))
+    return out
+
+
+def brief(job: JobRow, seen: Facts, *, now: float, width: int) -> Text:
+    """The same in two lines, for a narrow terminal."""
+    share = 1.0 if job.status == jobdir.SUCCEEDED else seen.share
+    first = Text.assemble(
+        _state(job), "  ", words.bar(share, 12, words.state(job.status)[1]), end=""
+    )
+    first.append(f" {words.percent(share)}")
+    if seen.step is not None:
+        first.append("  step ", "dim")
+        first.append(words.count(seen.step), "strong")
+        first.append(f"/{words.count(seen.max_steps)}" if seen.max_steps else "", "dim")
+    elif seen.total:
+        first.append(f"  {words.count(seen.done)}/{words.count(seen.total)}", "dim")
+    first.append("  ")
+    first.append_text(_time(job, seen.eta_s if seen.eta_s is not None else job.eta_s, now))
+    second = text((clean.line(seen.phase or seen.what or job.note, 20), "dim"))
+    if seen.loss is not None:
+        second.append("  loss ", "dim")
+        second.append(words.measured(seen.loss), "strong")
+    if seen.lr is not None:
+        second.append(f"  lr {words.measured(seen.lr)}", "dim")
+    if seen.tokens_per_s is not None:
+        second.append(f"  {words.count(seen.tokens_per_s)} tokens/s", "dim")
+    if seen.memory_bytes is not None:
+        second.append(f"  {words.gib(seen.memory_bytes)} GiB", "dim")
+    if seen.warned:
+        second.append(f"  ▲ {seen.warned}", "warn")
+    return Text("\n").join([words.fit(first, width), words.fit(second, width)])
+
+
+def gauge(reading: Gauge | None, width: int) -> Text:
+    """The host pane: load, memory, heat; grey once it is old."""
+    if reading is None:
+        return text(("no readings yet: they start with the route", "dim"))
+    stale = reading.age_s > 5
+    role = "dim" if stale else "accent"
+    room = max(6, min(24, width - 18))
+    out = text()
+    name = clean.line(reading.name, 60) or reading.kind.upper()
+    _line(out, reading.kind.upper(), text((name, "dim" if stale else "")))
+    load = Text.assemble(
+        words.bar(reading.utilisation, room, role), f" {words.percent(reading.utilisation):>5}"
+    )
+    _line(out, "load", load)
+    if reading.memory_total:
+        used = (reading.memory_used or 0) / reading.memory_total
+        _line(out, "memory", Text.assemble(words.bar(used, room, role), f" {used * 100:>3.0f} %"))
+        amount = f"{words.gib(reading.memory_used)} of {words.gib(reading.memory_total)} GiB"
+        _line(out, "", text((amount, "dim")))
+    rest = []
+    if reading.power_w is not None:
+        rest.append(f"{reading.power_w:.0f} W")
+    if reading.temperature_c is not None:
+        rest.append(f"{reading.temperature_c:.0f} °C")
+    if rest:
+        _line(out, "power", text("  ".join(rest)))
+    if stale:
+        _line(out, "▲", text((f"{words.ago(reading.age_s)} old", "warn")))
+    return out
+
+
+def start_text(recipe: str, host: str, *, smoke: bool) -> Text:
+    """What the start dialog says will happen."""
+    kind = "a smoke run (1 epoch, 32 rows)" if smoke else "a full training job"
+    return text(
+        "y starts ",
+        (kind, "strong"),
+        " with recipe ",
+        (clean.line(recipe, 60), "strong"),
+        " on ",
+        (clean.line(host, 40), "strong"),
+        (
+            ".\nIt holds the accelerator until it ends and goes on without this app.",
+            "dim",
+        ),
+    )
+
+
+def newest_first(jobs: Sequence[JobRow]) -> list[JobRow]:
+    """Active jobs first, then by the time they were handed in."""
+    return sorted(
+        jobs, key=lambda j: (j.status in jobdir.ACTIVE, j.submitted_at or 0.0, j.id), reverse=True
+    )
+
+
+def _line(out: Text, label: str, value: Text) -> None:
+    out.append("\n" if out.plain else "")
+    out.append(f"{label:<8}", "warn" if label == "▲" else "dim")
+    out.append_text(value)
+
+
+def _state(job: JobRow) -> Text:
+    shape, role = words.state(job.status)
+    out = text((f"{shape} {clean.line(job.status, 20)}", role))
+    if job.exit_code not in (None, 0):
+        out.append(f"  exit {job.exit_code}", "dim")
+    if job.reason:
+        out.append(f"  {clean.line(job.reason, 120)}", "dim")
+    return out
+
+
+def _time(job: JobRow, eta: float | None, now: float) -> Text:
+    out = text()
+    if job.started_at is not None:
+        end = job.ended_at if job.ended_at is not None else now
+        out.append(words.duration(max(0.0, end - job.started_at)))
+    if job.status in jobdir.ACTIVE and eta is not None:
+        out.append("  ETA ", "dim")
+        out.append(words.duration(eta), "strong")
+    return out if out.plain else text(("–", "dim"))
