@@ -17,18 +17,27 @@ from fcntl import ioctl
 from benchmarks.figures import Figure, median
 
 RUNS = 7
-BARE = "from textual.app import App\nfrom textual.widgets import Static\n" \
+BARE = (
+    "from textual.app import App\nfrom textual.widgets import Static\n"
     "class A(App):\n  def compose(self): yield Static('ACCESS QA')\nA().run()"
+)
 
 
 def run() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as tmp:
-        env = {**os.environ, "QA_STATE": tmp, "QA_REGISTRY": f"{tmp}/registry.db", "TERM": "xterm-256color"}
+        env = {
+            **os.environ,
+            "QA_STATE": tmp,
+            "QA_REGISTRY": f"{tmp}/registry.db",
+            "TERM": "xterm-256color",
+        }
         ours, peer = [], []
         for _ in range(RUNS + 1):
             peer.append(first_text([sys.executable, "-c", BARE], env))
             ours.append(first_text([sys.executable, "-m", "tui.cli", "app"], env))
-        yield Figure("first frame", "s", median(ours[1:]), "bare Textual app", median(peer[1:]), 2.0, RUNS)
+        yield Figure(
+            "first frame", "s", median(ours[1:]), "bare Textual app", median(peer[1:]), 2.0, RUNS
+        )
 
 
 def first_text(argv: list[str], env: dict[str, str]) -> float:

@@ -164,7 +164,7 @@ def find_malformed(text: str) -> list[Malformed]:
     return [m for m in scan(text) if isinstance(m, Malformed)]
 
 
-def strip(text: str) -> str:
+def without_markers(text: str) -> str:
     """The text without markers and malformed markers, trailing white space dropped."""
     out, last = [], 0
     for m in scan(text):

@@ -114,7 +114,7 @@ class JobError(QAError):
 
 
 class AcceleratorBusy(JobError):
-    pass
+    holder: str = ""  # id of the job that has it
 
 
 class JobFailed(JobError):

@@ -33,7 +33,8 @@ SPEC, STATE, OUTPUT, EVENTS, ARTIFACTS = (
 # status words of state.json
 STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 SUCCEEDED, FAILED, STOPPED, LOST = "succeeded", "failed", "stopped", "lost"
-ACTIVE = frozenset({STARTING, RUNNING, STOPPING})
+ORPHAN = "orphan"  # its runner is gone, the job still runs and holds its accelerator
+ACTIVE = frozenset({STARTING, RUNNING, STOPPING, ORPHAN})
 ENDED = frozenset({SUCCEEDED, FAILED, STOPPED, LOST})
 
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL: stopped at a checkpoint, can be resumed
@@ -165,7 +166,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
-        os.replace(tmp, path)
+        tmp.replace(path)
     except BaseException:
         tmp.unlink(missing_ok=True)
         raise

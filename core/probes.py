@@ -68,9 +68,19 @@ def model_probe(name: str) -> dict[str, Any]:
 
 def data_probe(file: str, model: str) -> dict[str, Any]:
     """Read pairs as training will, with the tokenizer of `model`; checks masks, ends and markers."""
-    from core.training.data import inspect_rows
+    from transformers import AutoTokenizer
 
-    return inspect_rows(Path(file), model)
+    from core import base_models
+    from core.training.data import describe, encode, learned_text, read_conversations
+
+    tokenizer = AutoTokenizer.from_pretrained(base_models.resolve(model))
+    rows = encode(
+        read_conversations(Path(file)),
+        tokenizer,
+        eos_ids={tokenizer.eos_token_id},
+        max_length=8192,
+    )
+    return {**describe(rows), "learned_text": learned_text(rows, tokenizer)}
 
 
 def _torch() -> Any:

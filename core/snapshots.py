@@ -126,7 +126,7 @@ def diff(a: Snapshot | None, b: Snapshot) -> Diff:
 
 
 def manifest_of(entries: Iterable[Entry]) -> str:
-    """One line a pair, ends in a line feed. Ids hold no control characters, so it is unambiguous."""
+    """One line a pair, each ended by LF. Ids hold no control characters, so it is unambiguous."""
     return "".join(f"{e.content_hash} {e.id}\n" for e in entries)
 
 

@@ -41,14 +41,20 @@ class Place:
 
 
 PILOT = (
-    Key("enter", "run_check", "run check", "Run this item's check and keep its evidence", bound=False),
+    Key(
+        "enter",
+        "run_check",
+        "run check",
+        "Run this item's check and keep its evidence",
+        bound=False,
+    ),
     Key("n", "note", "note", "Add a note as evidence, for what no program can check"),
     Key("o", "open_job", "open job", "Show the job behind the newest evidence"),
     Key("D", "decide", "decide", "Record GO or NO-GO, with a reason"),
 )
 
 TRAIN = (
-    Key("s", "start", "start", "Start a training job: pick a recipe, see what will run, confirm"),
+    Key("s", "start", "start", "Start a training job: pick a recipe, confirm"),
     Key("x", "stop", "stop", "Stop the job shown; it ends at its next checkpoint"),
     Key("o", "jobs", "jobs", "Go to the list of jobs; enter shows one"),
     Key("f", "follow", "follow", "Follow the end of the log again"),
@@ -80,13 +86,15 @@ PLACES = (
     Place("1", "pilot", "Pilot", "The four weeks of the pilot, item by item, with evidence", PILOT),
     Place("3", "train", "Train", "Start and watch jobs: live log and loss curve", TRAIN),
     Place("5", "evaluate", "Evaluate", "Is the model good enough? Systems side by side", EVALUATE),
-    Place("6", "versions", "Versions", "What exists, what is live; promote and roll back", VERSIONS),
+    Place(
+        "6", "versions", "Versions", "What exists, what is live; promote and roll back", VERSIONS
+    ),
 )
 
 EVERYWHERE = (
     *(Key(p.number, f"go('{p.mode}')", p.name, p.purpose, footer=False) for p in PLACES),
     Key("question_mark", "help", "help", "These keys and signs", shown="?"),
-    Key("ctrl+p", "command_palette", "palette", "Find any command by name", bound=False),
+    Key("ctrl+p", "command_palette", "palette", "Find any command by name"),
     Key("colon", "command_palette", "palette", "The same palette", shown=":", footer=False),
     Key("ctrl+r", "reconnect", "reconnect", "Open the route to the host again", footer=False),
     Key("escape", "back", "back", "One level back; never quits", shown="esc", footer=False),

@@ -23,8 +23,8 @@ _ESCAPE = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]"
     r"|[\x90\x98\x9d-\x9f][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
 )
-_SELECTORS = {c: None for c in range(0xFE00, 0xFE10)}  # they change a character's width
-_SPACES = {c: " " for c in (0xA0, 0x1680, 0x202F, 0x205F, 0x3000, *range(0x2000, 0x200B))}
+_SELECTORS = dict.fromkeys(range(65024, 65040))  # they change a character's width
+_SPACES = dict.fromkeys((160, 5760, 8239, 8287, 12288, *range(8192, 8203)), " ")
 _SPACES[0x09] = "    "
 _TABLE: dict[int, str | None] = {**_SELECTORS, **_SPACES}
 

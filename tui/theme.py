@@ -8,7 +8,8 @@ from rich.color import Color as RichColor
 from rich.color import ColorParseError
 from rich.style import Style
 from rich.theme import Theme as RoleTheme
-from textual.color import Color, ColorParseError as TextualColorParseError
+from textual.color import Color
+from textual.color import ColorParseError as TextualColorParseError
 from textual.theme import Theme
 
 DEFAULT = "access-dark"
@@ -30,7 +31,7 @@ THEMES = (
         variables={
             "border": "#7fb0e0",
             "border-blurred": "#39424f",
-            "block-cursor-background": "#2c4a69",
+            "block-cursor-background": "#264260",
             "block-cursor-foreground": "#ffffff",
             "block-cursor-text-style": "none",
             "block-cursor-blurred-background": "#232b35",
@@ -96,8 +97,9 @@ ROLES = {
 }
 
 
-def roles(variables: Mapping[str, str]) -> RoleTheme:
-    """Rich styles by role name for the given Textual theme variables."""
+def roles(theme: Theme) -> RoleTheme:
+    """Rich styles by role name in the colours of a Textual theme."""
+    variables = theme.to_color_system().generate()
     styles = {role: _style(variables.get(name, "")) for role, name in ROLES.items()}
     styles["dim"] = _muted(variables)
     styles["faint"] = _muted(variables, 0.32)

@@ -250,14 +250,14 @@ class _Row:
             )
         return None if self.faults else GoldenQuestion(**values)
 
-    def field(self, row: dict[str, Any], name: str, kind: type, word: str) -> Any:
-        """`row[name]` when it is there and of `kind`, else None and a fault."""
+    def field(self, row: dict[str, Any], name: str, kind: type, word: str, at: str = "") -> Any:
+        """`row[name]` when it is there and of `kind`, else None and a fault. `at`: outer field."""
         if name not in row:
-            self.fault(name, "is missing", f"add {name!r} ({word})")
+            self.fault(at + name, "is missing", f"add {name!r} ({word})")
             return None
         value = row[name]
         if type(value) is not kind:
-            self.fault(name, f"{_show(value)} is not {word}", f"make it {word}")
+            self.fault(at + name, f"{_show(value)} is not {word}", f"make it {word}")
             return None
         return value
 
@@ -296,7 +296,7 @@ class _Row:
         at: str = "",
     ) -> tuple[str, ...]:
         """A list of non-empty texts; `wrong` gives the fault of one, or "". `at`: outer field."""
-        values = self.field(row, name, list, "a list of texts")
+        values = self.field(row, name, list, "a list of texts", at)
         for n, value in enumerate(values or ()):
             where = f"{at}{name}[{n}]"
             if self.good_text(where, value) and (what := wrong(value)):

@@ -30,7 +30,7 @@ STOP_WORDS = frozenset(
         a about all am an and any are as at be been being by can could did do does done for from
         had has have having he her his how i if in into is it its me my no not of on or our should
         so some than that the their them then there these they this those to was we were what when
-        where which who whose why will with would you your
+        where which who whose why will with would you your s t m d re ve ll
         """,
     )
 )
@@ -53,6 +53,7 @@ def near_duplicates(
 ) -> list[NearDuplicate]:
     """Every (golden, training) couple that is the same, shares eight words in a row, or reaches
     `threshold` in content words or letter runs. Sorted by golden index, then training index.
+    Texts without a word are like nothing. Raises ValueError: `threshold` not in (0, 1].
     """
     return _couples(golden_questions, training_questions, threshold)
 
@@ -81,7 +82,9 @@ def _singular(word: str) -> str:
 
 def _letter_runs(question: str) -> frozenset[str]:
     text = " ".join(words(question))
-    return frozenset(text[i : i + LETTER_RUN] for i in range(max(1, len(text) - LETTER_RUN + 1)))
+    if len(text) < LETTER_RUN:
+        return frozenset([text] if text else [])
+    return frozenset(text[i : i + LETTER_RUN] for i in range(len(text) - LETTER_RUN + 1))
 
 
 def _word_runs(question: str) -> frozenset[str]:
@@ -100,7 +103,8 @@ def _couples(
     for j, question in enumerate(training):
         at[tuple(words(question))].append(j)
     for i, question in enumerate(golden):
-        for j in at.get(tuple(words(question)), ()):
+        said = tuple(words(question))
+        for j in at.get(said, ()) if said else ():
             found[i, j] = ("same", 1.0)
 
     runs: defaultdict[str, list[int]] = defaultdict(list)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 # A marker, cut off or whole: its entity id is full of digits that are no claim of the answer.
 _MARKER = re.compile(r"<<[ \t]*SRC\b[^<>\n]*>{0,2}", re.IGNORECASE)
@@ -125,7 +126,7 @@ _MONTH = "|".join(_MONTHS)
 _DATE_US = re.compile(rf"\b({_MONTH})\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}})\b")
 _DATE_EU = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({_MONTH})\.?,? (\d{{4}})\b")
 
-_WORD = re.compile(r"\w+(?:[.'/][\w]+)*\+*|%")
+_WORD = re.compile(r"\w+(?:/s\b|(?:[.']\w+)+)?\+*|%")
 _NUMBER = re.compile(r"(?<![\w.])(?<![a-z]-)(?<!\d-)\d+(?:\.\d+)*(?!\w)")
 _FOLLOWING = re.compile(r"[ -]*(\w+(?:/s)?|%)(?=(.?))")
 
@@ -153,8 +154,7 @@ def normalise(text: str) -> str:
     if "/s" in text or "bps" in text or "Bps" in text:
         text = _BIT_RATE.sub(r"\1bit/s", text)
         text = _BYTE_RATE.sub(r"\1B/s", text)
-    has_digit = any(c.isdigit() for c in text) if len(text) < 64 else bool(_DIGIT.search(text))
-    if has_digit:
+    if _DIGIT.search(text):
         text = _SEPARATOR.sub("", text)
         text = _THOUSANDS.sub(" thousand", _MILLIONS.sub(" million", text))
     text = _NUMBER_WORDS.sub(_spelled_number, text.casefold())
@@ -188,7 +188,7 @@ def _iso(year: str, month: int, day: str) -> str:
 
 
 def _spelled_number(match: re.Match[str]) -> str:
-    """"one hundred and twenty-eight" → "128"; words that make no one number stay apart."""
+    """ "one hundred and twenty-eight" → "128"; words that make no one number stay apart."""
     out: list[str] = []
     total = current = 0
     room = 0  # the next small word must be below this to belong to the same number
@@ -227,11 +227,12 @@ def _scaled_number(match: re.Match[str]) -> str:
     return str(int(value)) if value == int(value) else f"{value:g}"
 
 
+@lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    """Enough stemming for "A100s" and "nodes": both sides of a comparison go through it."""
+    """Enough stemming for "A100s" and "nodes"; both sides of a comparison must go through it."""
     if word.endswith("'s"):
         word = word[:-2]
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if word.endswith("s") and not word.endswith("ss") and (len(word) > 3 or word == "sus"):
         return word[:-1]
     return word
 
@@ -239,6 +240,13 @@ def stem(word: str) -> str:
 def words(normalised: str) -> list[str]:
     """The stemmed words of a normalised text; units in their one spelling."""
     return [UNITS[w] if w in UNITS else stem(w) for w in _WORD.findall(normalised)]
+
+
+PREPOSITIONS = frozenset(
+    stem(w)
+    for w in "per on in at for with and or is are was were has have by from as to which that each while "
+    "so than run via".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +263,14 @@ class Quantity:
     nouns: tuple[str, ...]
     start: int
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The nouns up to the first preposition: "128 cores per node" counts cores."""
+        end = next((n for n, noun in enumerate(self.nouns) if noun in PREPOSITIONS), None)
+        return self.nouns[:end]
+
     def __str__(self) -> str:
-        return " ".join([self.literal, self.unit or " ".join(self.nouns[:2])]).strip()
+        return " ".join([self.literal, self.unit or " ".join(self.counted[:2])]).strip()
 
 
 def quantities(normalised: str) -> list[Quantity]:

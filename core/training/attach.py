@@ -9,12 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from peft import LoraConfig, PeftModel, get_peft_model
+
 from core.errors import EnvironmentProblem, JobFailed, MissingComponent, UsageError
+from core.training.adapter import CONFIG, WEIGHTS
 from core.training.environment import device, dtype
 from core.training.recipe import LoraPart, Recipe
 
 SHORT = 512  # tokens up to which plain attention beats the blocked kernels on a CPU
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 # never worth adapting, and the light loss reads the head's weight directly
 EXCLUDED = ("lm_head", "embed_tokens")
 
@@ -46,7 +48,7 @@ def load_tokenizer(base: Path) -> tuple[Any, set[int]]:
     if (base / "generation_config.json").is_file():
         ids = GenerationConfig.from_pretrained(str(base), local_files_only=True).eos_token_id
         eos |= set(ids) if isinstance(ids, list) else {ids}
-    eos.discard(None)  # type: ignore[arg-type]
+    eos.discard(None)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id in eos:
         _give_pad(tokenizer, eos)
     return tokenizer, eos
@@ -111,12 +113,10 @@ def load_model(base: Path, recipe: Recipe, attention_name: str) -> Any:
 
 def attach(model: Any, tokenizer: Any, recipe: Recipe, notes: tuple[str, ...]) -> Attached:
     """A fresh adapter: A random, B zero, so the model starts as the base. Seed set by the caller."""
-    from peft import LoraConfig, get_peft_model
-
     _check_targets(model, recipe.lora)
     config = LoraConfig(
         r=recipe.lora.r,
-        lora_alpha=recipe.lora.alpha,  # type: ignore[arg-type]
+        lora_alpha=_whole(recipe.lora.alpha),
         lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.targets,
         bias="none",
@@ -129,8 +129,6 @@ def attach_existing(
     model: Any, tokenizer: Any, recipe: Recipe, adapter: Path, notes: tuple[str, ...]
 ) -> Attached:
     """Go on training an adapter made earlier; it must be of the same shape as the recipe asks."""
-    from peft import PeftModel
-
     check_adapter(adapter, recipe)
     try:
         peft: Any = PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
@@ -145,11 +143,11 @@ def attach_existing(
 
 def check_adapter(adapter: Path, recipe: Recipe) -> None:
     """Raises MissingComponent or UsageError."""
-    file = adapter / "adapter_config.json"
-    if not file.is_file() or not (adapter / ADAPTER_WEIGHTS).is_file():
+    file = adapter / CONFIG
+    if not file.is_file() or not (adapter / WEIGHTS).is_file():
         raise MissingComponent(
             f"{adapter}: no adapter there",
-            why=f"adapter_config.json or {ADAPTER_WEIGHTS} is missing",
+            why=f"{CONFIG} or {WEIGHTS} is missing",
             try_next="name the artifacts/adapter directory of a finished training",
         )
     config = json.loads(file.read_text("utf-8"))
@@ -169,6 +167,11 @@ def check_adapter(adapter: Path, recipe: Recipe) -> None:
             f"{adapter}: trained on the base model {base}, the recipe says {recipe.model.name}",
             try_next=f"--set model.name={base}, or train a new adapter",
         )
+
+
+def _whole(number: float) -> Any:
+    """128, not 128.0: other readers of adapter_config.json expect an integer."""
+    return int(number) if number == int(number) else number
 
 
 def _check_targets(model: Any, lora: LoraPart) -> None:
@@ -203,9 +206,7 @@ def fingerprints(model: Any) -> dict[str, tuple[float, float]]:
     }
 
 
-def check_all_changed(
-    attached: Attached, before: dict[str, tuple[float, float]]
-) -> int:
+def check_all_changed(attached: Attached, before: dict[str, tuple[float, float]]) -> int:
     """Every adapted module moved. Returns their number; raises JobFailed naming the others."""
     after = fingerprints(attached.model)
     moved = {name for name, value in after.items() if before.get(name) != value}

@@ -30,7 +30,7 @@ def seal(path: Path, run: str) -> None:
 
 
 def fault(path: Path) -> str:
-    """"" if the checkpoint is whole, else what is wrong with it."""
+    """ "" if the checkpoint is whole, else what is wrong with it."""
     try:
         files = json.loads((path / SEAL).read_text("utf-8"))["files"]
     except FileNotFoundError:

@@ -37,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--init-adapter", type=Path, metavar="DIR", help="go on from this adapter")
     p.add_argument("--smoke", action="store_true", help="one epoch over 32 rows")
-    p.add_argument("--resume", action="store_true", help="from the newest whole checkpoint in --out")
+    p.add_argument(
+        "--resume", action="store_true", help="from the newest whole checkpoint in --out"
+    )
     p.add_argument("--job", type=Path, metavar="DIR", help="run the spec.json of a job directory")
     return p
 

@@ -130,9 +130,7 @@ def encode(
 
 
 def _ids(tokenizer: Tokenizer, messages: list[dict[str, str]], **more: Any) -> list[int]:
-    return list(
-        tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False, **more)
-    )
+    return list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False, **more))
 
 
 def _trim(ids: list[int], eos_ids: set[int], tokenizer: Tokenizer) -> list[int]:
@@ -190,3 +188,9 @@ def describe(rows: Sequence[Row]) -> dict[str, int]:
         "median": lengths[len(lengths) // 2],
         "longest": lengths[-1],
     }
+
+
+def learned_text(rows: Sequence[Row], tokenizer: Tokenizer, count: int = 3) -> list[str]:
+    """The text of exactly the labelled tokens of a few rows, for the operator to look at."""
+    picked = rows[:: max(1, len(rows) // count)][:count]
+    return [tokenizer.decode([x for x in r.labels if x != IGNORED]) for r in picked]

@@ -43,7 +43,9 @@ def prepare(threads: int = 0) -> None:
     if threads or "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = str(threads or usable_cpus())
     warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"(peft|trl|transformers)(\..*)?")
+    warnings.filterwarnings(
+        "ignore", category=UserWarning, module=r"(peft|trl|transformers)(\..*)?"
+    )
     _keep_heap()
 
 

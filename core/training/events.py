@@ -15,6 +15,7 @@ from core.jobdir import EventWriter
 from core.training import checkpoints
 from core.training.environment import memory_bytes
 from core.training.failures import diverged
+from core.training.signals import StopRequest
 
 
 class Narrator:
@@ -22,7 +23,6 @@ class Narrator:
 
     def __init__(self, events: EventWriter) -> None:
         self.events = events
-        self._began = time.monotonic()
 
     def say(self, text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
@@ -35,19 +35,8 @@ class Narrator:
         self.events.warning(text)
         self.say(f"WARNING  {text}")
 
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self._began
 
-
-class StopRequest:
-    """Set by a signal handler, read between two steps."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-
-class Progress(TrainerCallback):
+class Progress(TrainerCallback):  # type: ignore[misc]
     """Emits a metric event per logged step, marks checkpoints complete, obeys a stop request.
 
     tokens_seen: a function giving the tokens processed so far by this process.

@@ -15,17 +15,6 @@ class Diverged(JobFailed):
     """The loss or a gradient is no number any more."""
 
 
-class Preempted(BaseException):
-    """Stopped by a signal; not an Exception, so that no library swallows it.
-
-    step: optimizer step of the checkpoint written on the way out, None if there was none to write.
-    """
-
-    def __init__(self, step: int | None = None) -> None:
-        super().__init__(step)
-        self.step = step
-
-
 def diverged(step: int, loss: float, grad_norm: float | None) -> Diverged:
     what = f"step {step}: the loss is {loss}"
     if grad_norm is not None and loss == loss:
@@ -69,8 +58,10 @@ def _is_disk_full(error: BaseException, text: str) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     # safetensors and torch.save report it in words only
-    return "No space left on device" in text or "os error 28" in text or (
-        "PytorchStreamWriter failed" in text
+    return (
+        "No space left on device" in text
+        or "os error 28" in text
+        or ("PytorchStreamWriter failed" in text)
     )
 
 

@@ -38,7 +38,7 @@ class LoraPart(Settings):
     r: int = Field(64, ge=1, le=1024)
     alpha: float = Field(128, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
-    targets: Targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    targets: Targets = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
 
     @field_validator("targets")
     @classmethod
@@ -69,6 +69,7 @@ class TrainPart(Settings):
     gradient_checkpointing: bool = False
     group_by_length: bool = False
     light_loss: bool = True
+    low_rank_in_model_dtype: bool = True
     checkpoint_every: int = Field(0, ge=0)
     keep_checkpoints: int = Field(2, ge=1)
     log_every: int = Field(1, ge=1)

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
 from core.training.attach import Attached
 from core.training.data import IGNORED, Row
+from core.training.fast import HeadLoss, use_low_rank
 from core.training.recipe import Recipe
 
 # Families whose logits are head(hidden) and nothing else: no soft cap, no scale.
 PLAIN_HEAD = frozenset({"mistral", "llama", "qwen2", "qwen3"})
 
 
-class LightSFTTrainer(SFTTrainer):
+class LightSFTTrainer(SFTTrainer):  # type: ignore[misc]
     """Loss = sum of the negative log-likelihoods of labelled tokens / their number in the step."""
 
     light = False
@@ -44,8 +44,10 @@ class LightSFTTrainer(SFTTrainer):
         if not self.light or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         nll = model(**inputs, light_loss=True)
-        count = (inputs["labels"] != IGNORED).sum() if num_items_in_batch is None else (
-            num_items_in_batch
+        count = (
+            (inputs["labels"] != IGNORED).sum()
+            if num_items_in_batch is None
+            else (num_items_in_batch)
         )
         loss = nll / torch.as_tensor(count, device=nll.device).clamp(min=1)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
@@ -92,8 +94,8 @@ def summed_nll(hidden: torch.Tensor, labels: torch.Tensor, head: Any) -> torch.T
     label of position t is predicted from position t - 1.
     """
     wanted = labels[:, 1:] != IGNORED
-    logits = head(hidden[:, :-1][wanted])  # (labelled, vocabulary)
-    return functional.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="sum")
+    hidden = hidden[:, :-1][wanted]  # (labelled, width)
+    return HeadLoss.apply(hidden, head.weight, labels[:, 1:][wanted])  # type: ignore[no-any-return]
 
 
 def build(
@@ -157,4 +159,6 @@ def build(
     trainer.remove_callback(ProgressCallback)
     if t.light_loss:
         use_light_loss(trainer, attached.model)
+    if not gpu and t.low_rank_in_model_dtype:
+        use_low_rank(attached.model)
     return trainer

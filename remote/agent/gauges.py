@@ -60,8 +60,10 @@ class Gpu:
             self.fields = gpu_fields(asked.stdout.decode("utf-8", "replace"))
             if not self.fields:
                 return
+            unbuffered = ["stdbuf", "-oL"] if shutil.which("stdbuf") else []
             self.process = subprocess.Popen(
                 [
+                    *unbuffered,
                     smi,
                     "--query-gpu=" + ",".join(self.fields),
                     "--format=csv,noheader,nounits",

@@ -143,7 +143,7 @@ class Helper:
             number = signal.SIGUSR1 if kill else signal.SIGTERM
             procs.send_signal(int(state["runner_pid"]), number)
         elif state["status"] == "orphan":
-            runner.end_orphan(state, 0.0 if kill else _grace(job))
+            runner.end_orphan(job, state, 0.0 if kill else _grace(job))
         return state
 
     # -- small things -----------------------------------------------------------------------
@@ -186,6 +186,7 @@ def _remove_unstarted(job: str) -> None:
 def main(workdir: str, self_path: str) -> None:
     os.umask(0o077)
     workdir = os.path.abspath(os.path.expanduser(workdir))
+    self_path = os.path.expanduser(self_path)
     os.makedirs(os.path.join(workdir, "jobs"), 0o700, exist_ok=True)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print must not end up between two answers

@@ -19,6 +19,7 @@ ENDED = ("succeeded", "failed", "stopped", "lost")
 NEVER_STARTED_S = 60.0  # a directory without state after this long was left by a cut launch
 SPARE_BYTES = 8192
 MAX_STATE = 1 << 20
+MARK = "QA_JOB_DIR="  # in the environment of every process of a job
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
@@ -77,7 +78,7 @@ def truth(job: str) -> dict[str, Any]:
     state = read_state(job) or state  # the runner may have ended in between, with a last word
     if state.get("status") in ENDED:
         return state
-    if procs.same(state.get("pid"), state.get("pid_start"), boot):
+    if living(job, state):
         reason = "the runner is gone; the job still runs and holds its accelerator"
         return dict(state, status="orphan", reason=reason)
     if boot != procs.boot_id():
@@ -85,6 +86,18 @@ def truth(job: str) -> dict[str, Any]:
     else:
         reason = "runner and job are gone; exit code unknown"
     return dict(state, status="lost", reason=reason)
+
+
+def living(job: str, state: dict[str, Any]) -> list[int]:
+    """Processes of the job: its first one, and whatever carries its mark."""
+    boot = state.get("boot_id")
+    if boot != procs.boot_id():
+        return []
+    first = state.get("pid")
+    found = set(procs.marked(MARK + os.path.abspath(job)))
+    if first and procs.same(first, state.get("pid_start"), boot):
+        found.add(int(first))
+    return sorted(found)
 
 
 def list_jobs(workdir: str) -> list[dict[str, Any]]:

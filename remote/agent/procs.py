@@ -17,29 +17,33 @@ def boot_id() -> str:
     return _output("sysctl", "-n", "kern.boottime").split("}")[0]
 
 
-def start_mark(pid: int | None) -> int | None:
-    """When the process began (clock ticks since boot on Linux); None if it is gone or a zombie."""
+def start_mark(pid: int | None, zombie: bool = False) -> int | None:
+    """When the process began (clock ticks since boot on Linux); None if it is gone.
+
+    zombie: also of one that has ended and waits to be collected; else such a one counts as gone.
+    """
     if not pid:
         return None
     if LINUX:
         try:
             with open("/proc/%d/stat" % pid, "rb") as f:
-                return parse_stat(f.read())[1]
+                _, mark, ended = parse_stat(f.read())
+                return None if ended and not zombie else mark
         except (OSError, ValueError):
             return None
     words = _output("ps", "-o", "stat=,lstart=", "-p", str(pid)).split(None, 1)
-    if len(words) < 2 or words[0].startswith("Z"):
+    if len(words) < 2 or (words[0].startswith("Z") and not zombie):
         return None
     return int(time.mktime(time.strptime(words[1].strip(), "%a %b %d %H:%M:%S %Y")))
 
 
-def parse_stat(stat: bytes) -> tuple[int, int | None]:
-    """(parent pid, start ticks) of a `/proc/PID/stat` line; ticks None for a zombie.
+def parse_stat(stat: bytes) -> tuple[int, int, bool]:
+    """(parent pid, start ticks, has it ended) of a `/proc/PID/stat` line.
 
     The name in brackets may itself hold brackets and blanks, so fields count from the last `)`.
     """
     fields = stat[stat.rindex(b")") + 1 :].split()
-    return int(fields[1]), None if fields[0] in (b"Z", b"X", b"x") else int(fields[19])
+    return int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X", b"x")
 
 
 def same(pid: int | None, mark: int | None, boot: str | None) -> bool:
@@ -56,10 +60,10 @@ def descendants(root: int) -> list[int]:
         if name.isdigit():
             try:
                 with open("/proc/%s/stat" % name, "rb") as f:
-                    parent, mark = parse_stat(f.read())
+                    parent, _, ended = parse_stat(f.read())
             except (OSError, ValueError):
                 continue
-            if mark is not None:
+            if not ended:
                 children.setdefault(parent, []).append(int(name))
     found: list[int] = []
     todo = [root]
@@ -67,6 +71,23 @@ def descendants(root: int) -> list[int]:
         below = children.get(todo.pop(0), [])
         found += below
         todo += below
+    return found
+
+
+def marked(mark: str) -> list[int]:
+    """Living processes of this user whose environment holds the entry `mark` ("NAME=value")."""
+    if not LINUX:
+        return []
+    wanted = os.fsencode(mark)
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/environ" % name, "rb") as f:
+                    if wanted in f.read().split(b"\0") and start_mark(int(name)) is not None:
+                        found.append(int(name))
+            except OSError:
+                continue
     return found
 
 

@@ -110,6 +110,7 @@ class Runner:
     def _spawn(self, spec: dict[str, Any]) -> None:
         env = dict(os.environ)
         env.update(spec.get("env") or {})
+        env.update([(jobs.MARK[:-1], os.path.abspath(self.job))])
         env["QA_JOB_ID"] = os.path.basename(self.job)
         command = list(spec.get("command") or [""])
         try:
@@ -135,7 +136,7 @@ class Runner:
             status="running",
             started_at=time.time(),
             pid=self.process.pid,
-            pid_start=procs.start_mark(self.process.pid),
+            pid_start=procs.start_mark(self.process.pid, zombie=True),
         )
         self._save()
 
@@ -184,21 +185,27 @@ class Runner:
 
     def _sweep(self, pid: int) -> None:
         """End what the job left behind: it would keep the accelerator."""
-        deadline = time.monotonic() + LEFTOVER_GRACE_S
-        if not self._kill_all(pid, signal.SIGTERM):
-            return
-        while procs.descendants(os.getpid()) and time.monotonic() < deadline:
-            self._doze(0.05)
-            self._reap(-1)
-        self._kill_all(pid, signal.SIGKILL)
-        self._doze(0.05)
-        self._reap(-1)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._kill_all(pid, number)
+            deadline = time.monotonic() + LEFTOVER_GRACE_S
+            while time.monotonic() < deadline:
+                self._reap(-1)
+                if not self._has_children():
+                    return
+                self._doze(0.05)
+
+    def _has_children(self) -> bool:
+        try:
+            return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def _kill_all(self, pid: int, number: int) -> bool:
         """Signal the group (only while its leader is unreaped: else the number may be another's)
         and everything below the runner. True if anything was there."""
         hit = False
-        if self.process is not None and self.process.returncode is None:
+        unreaped = self.process is not None and self.process.returncode is None
+        if unreaped or not procs.LINUX:
             hit = procs.send_signal(pid, number, group=True)
         for child in procs.descendants(os.getpid()):
             hit = procs.send_signal(child, number) or hit
@@ -284,9 +291,8 @@ class Runner:
                 pass
 
 
-def end_orphan(state: dict[str, Any], grace: float) -> None:
-    """Stop a job whose runner is gone: TERM, grace, KILL to its group, from the background."""
-    pid, mark, boot = state.get("pid"), state.get("pid_start"), state.get("boot_id")
+def end_orphan(job: str, state: dict[str, Any], grace: float) -> None:
+    """Stop a job whose runner is gone: TERM, grace, KILL to all of it, from the background."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -299,12 +305,11 @@ def end_orphan(state: dict[str, Any], grace: float) -> None:
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         deadline = time.monotonic() + grace
-        if pid and procs.same(pid, mark, boot):
-            procs.send_signal(pid, signal.SIGTERM, group=True)
-            while procs.same(pid, mark, boot) and time.monotonic() < deadline:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in jobs.living(job, state):
+                procs.send_signal(pid, number)
+            while jobs.living(job, state) and time.monotonic() < deadline:
                 time.sleep(0.1)
-            if procs.same(pid, mark, boot):
-                procs.send_signal(pid, signal.SIGKILL, group=True)
     finally:
         os._exit(0)
 

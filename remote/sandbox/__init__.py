@@ -9,6 +9,6 @@ the GPU host in a session of its own (a detached job) outlives both. This module
 
 from __future__ import annotations
 
-from remote.sandbox.sandbox import Sandbox
+from remote.sandbox.sandbox import PASSCODE, Sandbox
 
-__all__ = ["Sandbox"]
+__all__ = ["PASSCODE", "Sandbox"]

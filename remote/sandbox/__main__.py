@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,12 @@ def main(argv: list[str] | None = None) -> int:
         "--dir", type=Path, required=True, help="where keys and the host's disk live"
     )
     serve.add_argument("--port", type=int, default=0, help="of the jump host; 0 takes a free one")
+    serve.add_argument(
+        "--second-factor", action="store_true", help="the jump host asks questions, not for a key"
+    )
     options = parser.parse_args(argv)
     try:
-        asyncio.run(_serve(options.dir.absolute(), options.port))
+        asyncio.run(_serve(options.dir.absolute(), options.port, options.second_factor))
     except QAError as exc:
         _say(exc.as_dict())
         print(exc, file=sys.stderr)
@@ -42,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-async def _serve(directory: Path, port: int) -> None:
+async def _serve(directory: Path, port: int, second_factor: bool) -> None:
     try:
         from remote.sandbox.server import Servers
     except ModuleNotFoundError as exc:
@@ -55,7 +59,7 @@ async def _serve(directory: Path, port: int) -> None:
         ) from exc
     from remote.sandbox.files import Layout
 
-    servers = Servers(Layout(directory))
+    servers = Servers(Layout(directory), second_factor=second_factor)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,21 +67,19 @@ async def _serve(directory: Path, port: int) -> None:
     await servers.start(port)
     try:
         _say({"jump_port": servers.jump_port, "pid": os.getpid()})
-        lines: asyncio.Queue[str] = asyncio.Queue()
-        _read_stdin(
-            lambda line: loop.call_soon_threadsafe(lines.put_nowait, line),
-            lambda: loop.call_soon_threadsafe(ended.set),
-        )
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
+        _read_stdin(lambda line: loop.call_soon_threadsafe(lines.put_nowait, line))
         control = loop.create_task(_obey(servers, lines))
+        control.add_done_callback(lambda _: ended.set())
         await ended.wait()
         control.cancel()
     finally:
         await servers.stop()
 
 
-async def _obey(servers: Servers, lines: asyncio.Queue[str]) -> None:
-    while True:
-        words = (await lines.get()).split() or [""]
+async def _obey(servers: Servers, lines: asyncio.Queue[str | None]) -> None:
+    while (line := await lines.get()) is not None:
+        words = line.split() or [""]
         try:
             match words:
                 case ["cut"]:
@@ -99,26 +101,29 @@ async def _obey(servers: Servers, lines: asyncio.Queue[str]) -> None:
         _say({"done": words[0]})
 
 
-def _read_stdin(line: Callable[[str], Any], end: Callable[[], Any]) -> None:
-    """A thread, since stdin may be a pipe, a terminal or a file, and not each can be polled."""
+def _read_stdin(pass_on: Callable[[str | None], Any]) -> None:
+    """Pass on line by line, and None at the end.
+
+    In a thread, since stdin may be a pipe, a terminal or a file, and not each can be polled.
+    Reads the descriptor, not sys.stdin: a thread blocked inside that one's lock would abort the
+    interpreter's exit.
+    """
 
     def read() -> None:
-        try:
-            for raw in sys.stdin.buffer:
-                line(raw.decode(errors="replace").strip())
-            end()
-        except RuntimeError:
-            pass  # the loop has closed meanwhile
+        rest = b""
+        with suppress(RuntimeError):  # the loop has closed meanwhile
+            while data := os.read(0, 4096):
+                *whole, rest = (rest + data).split(b"\n")
+                for raw in whole:
+                    pass_on(raw.decode(errors="replace"))
+            pass_on(None)
 
     threading.Thread(target=read, name="lifeline", daemon=True).start()
 
 
 def _say(message: dict[str, Any]) -> None:
-    try:
-        print(json.dumps(message), flush=True)
-    except BrokenPipeError:
-        # Nobody reads us any more; the lifeline ends us in an orderly way.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(BrokenPipeError):  # nobody listens any more; the lifeline ends us in good order
+        os.write(1, json.dumps(message).encode() + b"\n")
 
 
 if __name__ == "__main__":

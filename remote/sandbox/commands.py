@@ -1,7 +1,7 @@
 """A session on the sandbox's GPU host: a real bash, or SFTP, on one SSH channel.
 
 Bytes move by callback in both directions, so that the exit status is sent only after the last
-byte of output, and a reader or writer that lags holds back the other side instead of memory.
+byte of output, and a reader or writer that lags holds back the other side instead of filling memory.
 A command leads a session of its own, as under sshd: what it starts with `setsid` belongs to nobody
 and survives a cut connection and the death of this server.
 """
@@ -12,13 +12,13 @@ import asyncio
 import fcntl
 import os
 import shutil
-import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 
 import asyncssh
+from asyncssh.channel import SSHChannel
 from asyncssh.stream import SSHServerStreamSession
 
 from remote.sandbox.files import USER, Layout
@@ -28,6 +28,7 @@ HIGH_WATER = 1 << 20  # bytes of output held for a slow client before the comman
 PIPE_BYTES = 1 << 20  # a pipe this large lets one read carry 256 KiB
 PASSED_THROUGH = ("QA_MODELS", "QA_CACHE")
 CLIENT_MAY_SET = ("LANG", "LC_")  # the usual AcceptEnv
+CANNOT_RUN = 126
 
 
 def host_environment(layout: Layout, operator: Mapping[str, str]) -> dict[str, str]:
@@ -39,7 +40,7 @@ def host_environment(layout: Layout, operator: Mapping[str, str]) -> dict[str, s
         "SHELL": shell(),
         "LANG": operator.get("LANG") or "C.UTF-8",
         "PATH": f"{layout.bin}:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
-        # Where bash is built to, it reads ~/.bashrc when it sees these: also here, as on a real host.
+        # Some builds of bash read ~/.bashrc for a command when they see these, as on a real host.
         "SSH_CLIENT": "127.0.0.1 0 22",
         "SSH_CONNECTION": "127.0.0.1 0 127.0.0.1 22",
     }
@@ -59,20 +60,33 @@ class Machine:
     env: dict[str, str]
     running: dict[int, asyncio.SubprocessTransport] = field(default_factory=dict)
 
-    def end_commands(self) -> None:
-        """Tell every command still running to go; the ones that left their session are not ours."""
-        for pid in list(self.running):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGTERM)
+    async def end_commands(self, grace_s: float) -> None:
+        """End every command still running: SIGTERM, then SIGKILL. Who left their session stays."""
+        for number in (SIGTERM, SIGKILL):
+            for pid in list(self.running):
+                signal_group(pid, number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    while self.running:
+                        await asyncio.sleep(0.01)
+                    return
+
+
+def signal_group(pid: int, number: Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
 
 
 class Files(asyncssh.SFTPServer):
     """Plain SFTP as this user; relative names start in the host's home."""
 
-    home = b"/"
+    def __init__(self, chan: SSHChannel[bytes], home: bytes) -> None:
+        assert isinstance(chan, asyncssh.SSHServerChannel)
+        super().__init__(chan)
+        self._home = home
 
     def map_path(self, path: bytes) -> bytes:
-        return os.path.join(self.home, path)
+        return os.path.join(self._home, path)
 
     def reverse_map_path(self, path: bytes) -> bytes:
         return path
@@ -87,12 +101,13 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._files: SSHServerStreamSession[bytes] | None = None
         self._chan: asyncssh.SSHServerChannel[bytes]
         self._process: asyncio.SubprocessTransport | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._early: list[bytes] = []  # input that came before the process did
         self._eof = False
-        self._gone = False  # the client closed the channel or lost the connection
-        self._open_outputs = {STDOUT, STDERR}
+        self._held = False  # the command does not take its input
+        self._gone = False  # the channel is closed, by us or by the client
+        self._talking = {STDOUT, STDERR}
         self._exited = False
-        self._start: asyncio.Task[None] | None = None
 
     # the client's side
 
@@ -102,7 +117,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def exec_requested(self, command: str) -> bool:
         self._argv = [shell(), "-c", command]
-        return True
+        return "\0" not in command
 
     def shell_requested(self) -> bool:
         self._argv = [shell(), "-l"]
@@ -111,8 +126,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def subsystem_requested(self, subsystem: str) -> bool:
         if subsystem != "sftp":
             return False
-        kind = type("Files", (Files,), {"home": os.fsencode(self._machine.layout.home)})
-        self._files = SSHServerStreamSession(None, kind, 3)
+        home = os.fsencode(self._machine.layout.home)
+        self._files = SSHServerStreamSession(None, lambda chan: Files(chan, home), 3)
         self._files.connection_made(self._chan)
         return True
 
@@ -120,7 +135,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         if self._files:
             self._files.session_started()
         else:
-            self._start = asyncio.get_running_loop().create_task(self._run())
+            self._starting = asyncio.get_running_loop().create_task(self._run())
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if self._files:
@@ -132,10 +147,10 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def eof_received(self) -> bool:
         if self._files:
-            return self._files.eof_received()
+            return bool(self._files.eof_received())
         self._eof = True
         if stdin := self._stdin():
-            stdin.close()  # flushes first
+            stdin.close()  # passes on what is left, then closes
         return True  # the command may go on talking
 
     def pause_writing(self) -> None:
@@ -151,10 +166,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
             pipe.resume_reading()
 
     def signal_received(self, signal: str) -> None:
-        number = getattr(_signals(), f"SIG{signal}", None)
+        number = getattr(Signals, f"SIG{signal}", None)
         if number is not None and self._process and not self._exited:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.get_pid(), number)
+            signal_group(self._process.get_pid(), number)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._files:
@@ -165,28 +179,22 @@ class Session(asyncssh.SSHServerSession[bytes]):
     # the command's side
 
     async def _run(self) -> None:
-        env = dict(self._machine.env)
-        for name, value in self._chan.get_environment().items():
-            if name.startswith(CLIENT_MAY_SET):
-                env[name] = value
-        loop = asyncio.get_running_loop()
         try:
-            transport, _ = await loop.subprocess_exec(
+            process, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: _Command(self),
                 *self._argv,
                 cwd=self._machine.layout.home,
-                env=env,
+                env=self._environment(),
                 start_new_session=True,
             )
         except OSError as exc:
             if not self._gone:
                 self._chan.write_stderr(f"{self._argv[0]}: {exc.strerror}\n".encode())
-                self._chan.exit(126)
-
+                self._chan.exit(CANNOT_RUN)
             return
-        self._process = transport
+        self._process = process
         if not self._exited:
-            self._machine.running[transport.get_pid()] = transport
+            self._machine.running[process.get_pid()] = process
         for pipe in self._outputs():
             _widen(pipe)
         early, self._early = self._early, []
@@ -198,20 +206,31 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._let_go()
         self._finish()
 
+    def _environment(self) -> dict[str, str]:
+        asked = self._chan.get_environment().items()
+        return self._machine.env | {k: v for k, v in asked if k.startswith(CLIENT_MAY_SET)}
+
     def output(self, fd: int, data: bytes) -> None:
-        if not self._gone:
+        if not self._gone and not self._chan.is_closing():
             self._chan.write(data, asyncssh.EXTENDED_DATA_STDERR if fd == STDERR else None)
 
     def output_ended(self, fd: int) -> None:
-        self._open_outputs.discard(fd)
+        self._talking.discard(fd)
         self._finish()
 
     def hold_input(self) -> None:
+        self._held = True
         if not self._gone:
             self._chan.pause_reading()
 
     def take_input(self) -> None:
-        if not self._gone:
+        self._held = False
+        # Later, not here: we are inside the pipe's write loop. What the channel held back comes at
+        # once, maybe with its end of file, and asyncio then closes the pipe over unwritten bytes.
+        asyncio.get_running_loop().call_soon(self._take_input)
+
+    def _take_input(self) -> None:
+        if not self._gone and not self._held:
             self._chan.resume_reading()
 
     def exited(self) -> None:
@@ -222,35 +241,32 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def _finish(self) -> None:
         """Report the exit once the process is gone and all it said has been passed on."""
-        if self._gone or not self._process or not self._exited or self._open_outputs:
+        if self._gone or not self._process or not self._exited or self._talking:
             return
         self._gone = True
         code = self._process.get_returncode() or 0
         if code >= 0:
             self._chan.exit(code)
         else:
-            name = _signals()(-code).name.removeprefix("SIG")
-            self._chan.exit_with_signal(name)
+            self._chan.exit_with_signal(Signals(-code).name.removeprefix("SIG"))
+        self._chan.close()  # also when the client closed first and left input behind
         self._let_go()
 
     def _let_go(self) -> None:
         """Close our ends: the command reads end of file and gets SIGPIPE, as under sshd."""
-        if self._process:
-            for fd in (STDIN, STDOUT, STDERR):
-                if pipe := self._process.get_pipe_transport(fd):
-                    pipe.close()
+        for fd in (STDIN, STDOUT, STDERR):
+            if self._process and (pipe := self._process.get_pipe_transport(fd)):
+                pipe.close()
 
     def _stdin(self) -> asyncio.WriteTransport | None:
         pipe = self._process.get_pipe_transport(STDIN) if self._process else None
         return pipe if isinstance(pipe, asyncio.WriteTransport) else None
 
-    def _outputs(self) -> list[asyncio.ReadTransport]:
-        pipes = (
-            [self._process.get_pipe_transport(fd) for fd in (STDOUT, STDERR)]
-            if self._process
-            else []
-        )
-        return [p for p in pipes if isinstance(p, asyncio.ReadTransport) and not p.is_closing()]
+    def _outputs(self) -> Iterator[asyncio.ReadTransport]:
+        for fd in (STDOUT, STDERR):
+            pipe = self._process.get_pipe_transport(fd) if self._process else None
+            if isinstance(pipe, asyncio.ReadTransport) and not pipe.is_closing():
+                yield pipe
 
 
 class _Command(asyncio.SubprocessProtocol):
@@ -276,11 +292,7 @@ class _Command(asyncio.SubprocessProtocol):
         self._session.exited()
 
 
-def _signals() -> type[signal.Signals]:
-    return signal.Signals
-
-
 def _widen(pipe: asyncio.ReadTransport) -> None:
-    if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux; refused when the user has too many
+    if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux; refused to a user who has too many large pipes
         with suppress(OSError):
             fcntl.fcntl(pipe.get_extra_info("pipe").fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

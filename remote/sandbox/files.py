@@ -3,6 +3,7 @@
     DIR/
       id_ed25519, id_ed25519.pub   the operator's key, accepted by both hops
       keys/jump, keys/host         host keys; made once, so that a restart never looks like an attack
+      password                     of the jump host, when it asks for a second factor
       known_hosts                  both host keys under their aliases, ready for a strict client
       server.log                   what the servers said
       host/home, host/work         the GPU host's HOME and its work directory
@@ -27,6 +28,7 @@ JUMP_ALIAS = "jump.sandbox"
 HOST_ALIAS = "gh200.sandbox"
 HOST_PORT = 22  # of the name inside the jump; nothing listens anywhere
 USER = "operator"
+PASSCODE = "1"  # of the second factor, when asked for: what one would pick on the telephone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class Layout:
     @property
     def host_key(self) -> Path:
         return self.root / "keys" / "host"
+
+    @property
+    def password(self) -> Path:
+        return self.root / "password"
 
     @property
     def known_hosts(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,15 @@ ALGORITHM = "ssh-ed25519"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """jump, host: the private host keys.  operator: the public key both hops accept."""
+    """jump, host: the private host keys.  operator: the public key both hops accept.
+
+    password: what the jump host asks for first when it wants a second factor.
+    """
 
     jump: asyncssh.SSHKey
     host: asyncssh.SSHKey
     operator: asyncssh.SSHKey
+    password: str
 
 
 def prepare(layout: Layout) -> Keys:
@@ -33,7 +38,10 @@ def prepare(layout: Layout) -> Keys:
         known = "".join(lines).encode()
         if not layout.known_hosts.exists() or layout.known_hosts.read_bytes() != known:
             write_private(layout.known_hosts, known)
-        return Keys(jump=jump, host=host, operator=operator.convert_to_public())
+        if not layout.password.exists():
+            write_private(layout.password, secrets.token_urlsafe(12).encode())
+        password = layout.password.read_text()
+        return Keys(jump, host, operator.convert_to_public(), password)
 
 
 def new_key() -> asyncssh.SSHKey:

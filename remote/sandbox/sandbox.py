@@ -18,7 +18,17 @@ from typing import Any, Literal, Self
 from core import errors, locations
 from core.errors import EnvironmentProblem, QAError
 from remote.hosts import SANDBOX, Host, Jump
-from remote.sandbox.files import HOST_ALIAS, HOST_PORT, JUMP_ALIAS, USER, Layout, disk_errors
+from remote.sandbox.files import (
+    HOST_ALIAS,
+    HOST_PORT,
+    JUMP_ALIAS,
+    PASSCODE,
+    USER,
+    Layout,
+    disk_errors,
+)
+
+__all__ = ["PASSCODE", "Sandbox"]
 
 READY_S = 60.0  # usually well under one second; a first start on a crowded machine takes longer
 ANSWER_S = 20.0
@@ -30,11 +40,17 @@ class Sandbox:
 
     All state is in the directory: two of these may serve the same one at once, and a start finds
     the keys, the home and the jobs of the last. The methods may be called from any thread.
+
+    port: of the jump host; 0 takes a free one.  second_factor: the jump host asks for a password
+    (`password`) and a passcode (`PASSCODE`) by keyboard-interactive, and takes no key.
     """
 
-    def __init__(self, directory: Path | str, *, port: int = 0) -> None:
+    def __init__(
+        self, directory: Path | str, *, port: int = 0, second_factor: bool = False
+    ) -> None:
         self.directory = Path(directory).absolute()
         self._port = port
+        self._second_factor = second_factor
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._host: Host | None = None
@@ -57,7 +73,7 @@ class Sandbox:
             except BaseException:
                 self.stop()
                 raise
-            self._host = _host(layout, int(ready["jump_port"]))
+            self._host = _host(layout, int(ready["jump_port"]), self._second_factor)
             return self._host
 
     def stop(self) -> None:
@@ -87,6 +103,12 @@ class Sandbox:
     def pid(self) -> int | None:
         """Of the server process."""
         return self._process.pid if self._process else None
+
+    @property
+    def password(self) -> str:
+        """The jump host's, for a sandbox with a second factor. It exists after the first start."""
+        with disk_errors(self.directory):
+            return Layout(self.directory).password.read_text()
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,10 +149,12 @@ class Sandbox:
     # inside
 
     def _spawn(self, layout: Layout) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "remote.sandbox", "serve", "--dir", str(self.directory)]
+        argv += ["--port", str(self._port)]
+        argv += ["--second-factor"] if self._second_factor else []
         with disk_errors(layout.log), layout.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "remote.sandbox", "serve"]
-                + ["--dir", str(self.directory), "--port", str(self._port)],
+                argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -160,9 +184,10 @@ class Sandbox:
         assert self._process and self._process.stdout
         fd = self._process.stdout.fileno()
         deadline = time.monotonic() + timeout
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
         while b"\n" not in self._heard:
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select([fd], [], [], max(left, 0))
+            ready = poll.poll(max(deadline - time.monotonic(), 0) * 1000)
             data = os.read(fd, 65536) if ready else b""
             if not data:
                 raise EnvironmentProblem(
@@ -178,7 +203,7 @@ class Sandbox:
         return message
 
 
-def _host(layout: Layout, jump_port: int) -> Host:
+def _host(layout: Layout, jump_port: int, second_factor: bool) -> Host:
     return Host(
         name=SANDBOX,
         title="embedded sandbox (this machine)",
@@ -190,7 +215,7 @@ def _host(layout: Layout, jump_port: int) -> Host:
             address="127.0.0.1",
             port=jump_port,
             user=USER,
-            identity_file=layout.identity,
+            identity_file=None if second_factor else layout.identity,
             host_key_alias=JUMP_ALIAS,
         ),
         identity_file=layout.identity,

@@ -8,134 +8,117 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hmac
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 import asyncssh
 
 from core.errors import EnvironmentProblem, PortTaken
 from remote.sandbox.commands import Machine, Session, host_environment
-from remote.sandbox.files import HOST_ALIAS, HOST_PORT, USER, Layout
+from remote.sandbox.files import HOST_ALIAS, HOST_PORT, PASSCODE, USER, Layout
 from remote.sandbox.keys import new_key, prepare
+from remote.sandbox.tunnel import Tunnel
 
 LOOPBACK = "127.0.0.1"
-HIGH_WATER = 1 << 20  # bytes held for the slower side of the tunnel
+GRACE_S = 1.0  # for commands to end, then again for connections to close
+LOGIN_S = 180.0  # a person may have to find a telephone
 
 
 class Servers:
     """Both servers and what can be done to them. `jump_port` is known after `start`."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, layout: Layout, *, second_factor: bool = False) -> None:
         self.jump_port = 0
-        self.host_up = True
-        self._keys = prepare(layout)
-        self._jump_key = self._keys.jump
-        self._host_key = self._keys.host
-        self._machine = Machine(layout, host_environment(layout, os.environ))
+        self.jump_connections: set[asyncssh.SSHServerConnection] = set()
+        self.host_connections: set[asyncssh.SSHServerConnection] = set()
+        self.machine = Machine(layout, host_environment(layout, os.environ))
+        self.keys = prepare(layout)
+        self.second_factor = second_factor
+        self._jump_key, self._host_key = self.keys.jump, self.keys.host
+        self._host_up = True
         self._listener: asyncssh.SSHAcceptor | None = None
-        self._jump_connections: set[asyncssh.SSHServerConnection] = set()
-        self._host_connections: set[asyncssh.SSHServerConnection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> None:
-        """Listen on loopback. Raises PortTaken; port 0 takes a free one."""
-        await self._listen(port)
-
-    async def stop(self) -> None:
-        """Close everything, in the order in which a caller would be least surprised."""
-        if self._listener:
-            self._listener.close()
-            await self._listener.wait_closed()
-        self._machine.end_commands()
-        connections = [*self._host_connections, *self._jump_connections]
-        for connection in connections:
-            connection.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(2):
-                await asyncio.gather(*(c.wait_closed() for c in connections))
-        self.cut()
-
-    def cut(self) -> None:
-        """Drop every connection at once, as a failing network would."""
-        for connection in [*self._jump_connections, *self._host_connections]:
-            connection.abort()
-
-    def host_down(self) -> None:
-        """The GPU host stops answering; the jump host stays."""
-        self.host_up = False
-        for connection in list(self._host_connections):
-            connection.abort()
-
-    def host_comes_up(self) -> None:
-        self.host_up = True
-
-    async def change_key(self, which: str) -> None:
-        """From now on `host` or `jump` shows another key; the directory keeps the old one."""
-        if which == "host":
-            self._host_key = new_key()
-        elif which == "jump":
-            self._jump_key = new_key()
-            if self._listener:
-                self._listener.close()
-                await self._listener.wait_closed()
-            await self._listen(self.jump_port)
-        else:
-            raise ValueError(which)
-
-    # what the connections call
-
-    def open_tunnel(self, host: str, port: int) -> Tunnel:
-        """Raises ChannelOpenError for any name but the GPU host's, and for that one while it is down."""
-        if (host, port) != (HOST_ALIAS, HOST_PORT):
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, f"only {HOST_ALIAS}:{HOST_PORT}"
-            )
-        if not self.host_up:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused")
-        near, far = socket.socketpair()
-        task = asyncio.get_running_loop().create_task(self._serve_host(far))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return Tunnel(near)
-
-    def operator_key(self) -> asyncssh.SSHKey:
-        return self._keys.operator
-
-    def new_session(self) -> Session:
-        return Session(self._machine)
-
-    def jump_connections(self) -> set[asyncssh.SSHServerConnection]:
-        return self._jump_connections
-
-    def host_connections(self) -> set[asyncssh.SSHServerConnection]:
-        return self._host_connections
-
-    # inside
-
-    async def _listen(self, port: int) -> None:
+        """Listen on loopback; port 0 takes a free one. Raises PortTaken, EnvironmentProblem."""
         try:
             self._listener = await asyncssh.listen(
-                LOOPBACK, port, options=self._options(JumpHost, self._jump_key), reuse_address=True
+                LOOPBACK, port, options=self._options(JumpHost, self._jump_key)
             )
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
                 raise PortTaken(
                     f"port {port} on {LOOPBACK} is taken",
-                    why=exc.strerror or "",
-                    try_next="leave the port out; the sandbox then takes a free one",
+                    why="another program listens there",
+                    try_next="leave the port out: the sandbox then takes a free one",
                 ) from exc
             raise EnvironmentProblem(
                 f"the sandbox cannot listen on {LOOPBACK}:{port}",
                 why=exc.strerror or str(exc),
-                try_next="check the loopback interface, or leave the port out",
+                try_next="leave the port out, and check that the loopback interface is up",
             ) from exc
         self.jump_port = self._listener.get_port()
 
+    async def stop(self) -> None:
+        """No new connections; commands end; connections close."""
+        self._stop_listening()
+        await self.machine.end_commands(GRACE_S)
+        connections = [*self.host_connections, *self.jump_connections]
+        for connection in connections:
+            connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                await asyncio.gather(*(c.wait_closed() for c in connections))
+        self.cut()
+
+    def cut(self) -> None:
+        """Drop every connection at once, as a failing network would."""
+        for connection in [*self.jump_connections, *self.host_connections]:
+            connection.abort()
+
+    def host_down(self) -> None:
+        """The GPU host is gone; the jump host stays."""
+        self._host_up = False
+        for connection in list(self.host_connections):
+            connection.abort()
+
+    def host_comes_up(self) -> None:
+        self._host_up = True
+
+    async def change_key(self, which: str) -> None:
+        """From now on `host` or `jump` shows another key; the directory keeps the old one."""
+        if which == "host":
+            self._host_key = new_key()
+        else:
+            self._jump_key = new_key()
+            self._stop_listening()
+            await self.start(self.jump_port)
+
+    def open_tunnel(self, host: str, port: int) -> Tunnel:
+        """Raises ChannelOpenError for any name but the GPU host's, and for that while it is down."""
+        if (host, port) != (HOST_ALIAS, HOST_PORT):
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, f"only {HOST_ALIAS}:{HOST_PORT}"
+            )
+        if not self._host_up:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused")
+        near, far = socket.socketpair()
+        task = asyncio.get_running_loop().create_task(self._serve_host(far))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        return Tunnel(near)
+
     async def _serve_host(self, sock: socket.socket) -> None:
-        with suppress(asyncssh.Error, OSError):
+        with suppress(asyncssh.Error, OSError):  # a client that does not get in is its own affair
             await asyncssh.run_server(sock, options=self._options(GpuHost, self._host_key))
+
+    def _stop_listening(self) -> None:
+        if self._listener:
+            self._listener.close()  # at once; waiting would be for the open connections (Python 3.12)
+            self._listener = None
 
     def _options(
         self, kind: type[JumpHost] | type[GpuHost], key: asyncssh.SSHKey
@@ -149,32 +132,19 @@ class Servers:
             allow_pty=False,
             agent_forwarding=False,
             x11_forwarding=False,
-            allow_scp=False,
             compression_algs=None,
             password_auth=False,
-            kbdint_auth=False,
             host_based_auth=False,
             gss_host=None,
-            login_timeout=120,
+            login_timeout=LOGIN_S,
         )
 
 
 class _Hop(asyncssh.SSHServer):
-    """What both hops have in common: one user, one key, and a place in the set of connections."""
+    """What both hops have in common: one user and one key."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        self._connection: asyncssh.SSHServerConnection
-
-    def connections(self) -> set[asyncssh.SSHServerConnection]:
-        raise NotImplementedError
-
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._connection = conn
-        self.connections().add(conn)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.connections().discard(self._connection)
 
     def begin_auth(self, username: str) -> bool:
         return True
@@ -183,117 +153,65 @@ class _Hop(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return username == USER and key == self._servers.operator_key()
+        return username == USER and key == self._servers.keys.operator
+
+    def kbdint_auth_supported(self) -> bool:
+        return False
 
 
 class JumpHost(_Hop):
-    def connections(self) -> set[asyncssh.SSHServerConnection]:
-        return self._servers.jump_connections()
+    """Passes on one name. With a second factor: a password, then a passcode, instead of the key."""
+
+    def __init__(self, servers: Servers) -> None:
+        super().__init__(servers)
+        self._password_given = False
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._servers.jump_connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._servers.jump_connections.discard(self._connection)
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> Tunnel:
         return self._servers.open_tunnel(dest_host, dest_port)
 
+    def public_key_auth_supported(self) -> bool:
+        return not self._servers.second_factor
+
+    def kbdint_auth_supported(self) -> bool:
+        return self._servers.second_factor
+
+    def get_kbdint_challenge(
+        self, username: str, lang: str, submethods: str
+    ) -> tuple[str, str, str, list[tuple[str, bool]]]:
+        self._password_given = False
+        return "sandbox jump host", "", "", [("Password: ", False)]
+
+    def validate_kbdint_response(
+        self, username: str, responses: Sequence[str]
+    ) -> bool | tuple[str, str, str, list[tuple[str, bool]]]:
+        answer = responses[0] if len(responses) == 1 else ""
+        if self._password_given:
+            return answer == PASSCODE
+        password = self._servers.keys.password
+        if username != USER or not hmac.compare_digest(answer.encode(), password.encode()):
+            return False
+        self._password_given = True
+        return "second factor", "1. Approve on the telephone", "", [("Passcode or option: ", True)]
+
 
 class GpuHost(_Hop):
-    def connections(self) -> set[asyncssh.SSHServerConnection]:
-        return self._servers.host_connections()
+    """Takes sessions."""
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._servers.host_connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._servers.host_connections.discard(self._connection)
 
     def session_requested(self) -> Session:
-        return self._servers.new_session()
-
-
-class Tunnel(asyncssh.SSHTCPSession[bytes]):
-    """A direct-tcpip channel, joined to the near end of a socket pair.
-
-    Whichever side is slow holds back the other: the channel's window on the one side, the socket's
-    buffer on the other.
-    """
-
-    def __init__(self, near: socket.socket) -> None:
-        self._near = near
-        self._chan: asyncssh.SSHTCPChannel[bytes]
-        self._wire: asyncio.Transport | None = None
-        self._early: list[bytes] = []
-        self._eof = False
-        self._gone = False
-        self._join: asyncio.Task[None] | None = None
-
-    def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
-        self._chan = chan
-        chan.set_write_buffer_limits(HIGH_WATER)
-        self._join = asyncio.get_running_loop().create_task(self._connect())
-
-    async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._wire, _ = await loop.create_connection(lambda: _Near(self), sock=self._near)
-        self._wire.set_write_buffer_limits(HIGH_WATER)
-        self._wire.writelines(self._early)
-        self._early.clear()
-        if self._eof:
-            self.eof_received()
-        if self._gone:
-            self._wire.close()
-
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        if self._wire:
-            self._wire.write(data)
-        else:
-            self._early.append(data)
-
-    def eof_received(self) -> bool:
-        self._eof = True
-        if self._wire and self._wire.can_write_eof() and not self._wire.is_closing():
-            self._wire.write_eof()
-        return True
-
-    def pause_writing(self) -> None:
-        if self._wire:
-            self._wire.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self._wire:
-            self._wire.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._gone = True
-        if self._wire:
-            self._wire.close()
-
-    # the near end
-
-    def from_host(self, data: bytes) -> None:
-        if not self._gone:
-            self._chan.write(data)
-
-    def host_gone(self) -> None:
-        if not self._gone:
-            self._chan.close()
-
-    def hold(self) -> None:
-        if not self._gone:
-            self._chan.pause_reading()
-
-    def go_on(self) -> None:
-        if not self._gone:
-            self._chan.resume_reading()
-
-
-class _Near(asyncio.Protocol):
-    """The socket's callbacks, passed to its tunnel."""
-
-    def __init__(self, tunnel: Tunnel) -> None:
-        self._tunnel = tunnel
-
-    def data_received(self, data: bytes) -> None:
-        self._tunnel.from_host(data)
-
-    def pause_writing(self) -> None:
-        self._tunnel.hold()
-
-    def resume_writing(self) -> None:
-        self._tunnel.go_on()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._tunnel.host_gone()
+        return Session(self._servers.machine)

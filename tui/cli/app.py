@@ -17,7 +17,12 @@ def open_app(args: Sequence[str]) -> int:
     parser.add_argument("--recipe", default=None, help="recipe the checklist trains with")
     options = parser.parse_args(args)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        print("qa app needs a terminal", "try: qa pilot (the same work, headless)", sep="\n", file=sys.stderr)
+        print(
+            "qa app needs a terminal",
+            "try: qa pilot (the same work, headless)",
+            sep="\n",
+            file=sys.stderr,
+        )
         return 2
     try:
         from tui.app import run

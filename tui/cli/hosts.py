@@ -19,11 +19,10 @@ def add_to(root: typer.Typer) -> None:
 @app.command("list")
 def list_hosts(json: Json = False) -> None:
     """Names in configs/hosts.yaml, and the sandbox."""
-    from core import locations
     from remote.hosts import load_hosts
 
     found = [{"name": "sandbox", "address": "embedded", "jump": "embedded", "launcher": "direct"}]
-    for h in load_hosts(locations.configs() / "hosts.yaml"):
+    for h in load_hosts():
         jump = h.jump.address if h.jump else ""
         found.append({"name": h.name, "address": h.address, "jump": jump, "launcher": h.launcher})
     if json:

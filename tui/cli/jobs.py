@@ -66,7 +66,7 @@ def stop(job_id: str, host: HostName = "sandbox") -> None:
 
 def logs(job_id: str, host: HostName = "sandbox", follow: bool = False, since: int = 0) -> None:
     """Print a job's log from byte --since; --follow until the job ends."""
-    from tui.clean import clean
+    from tui import clean
     from tui.desk.workbench import Workbench
 
     bench = Workbench(host)
@@ -87,11 +87,11 @@ def logs(job_id: str, host: HostName = "sandbox", follow: bool = False, since: i
                 offset += len(data)
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    print(clean(line.decode("utf-8", "replace"), 100_000))
+                    print(clean.line(line.decode("utf-8", "replace"), 100_000))
                 sys.stdout.flush()
             if ended:
                 if rest:
-                    print(clean(rest.decode("utf-8", "replace"), 100_000))
+                    print(clean.line(rest.decode("utf-8", "replace"), 100_000))
                 return
     finally:
         bench.close()

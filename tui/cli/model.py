@@ -20,7 +20,11 @@ def fetch(name: Annotated[str, typer.Argument(help="smollm2-135m")]) -> None:
 
     from core import base_models
 
-    columns = TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.percentage:3.0f} %")
+    columns = (
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, TaskID] = {}
 

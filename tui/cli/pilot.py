@@ -19,7 +19,7 @@ def pilot(
     golden: Annotated[Path | None, typer.Option(help="another golden set")] = None,
 ) -> int:
     """Run the four checklist weeks for real: preflight, data, training, evaluation, release, rollback."""
-    from tui.clean import clean
+    from tui import clean
     from tui.cli.prompting import terminal_prompter
     from tui.desk.line import check_host_name
     from tui.desk.pilot import run_pilot
@@ -32,7 +32,7 @@ def pilot(
 
     def out(text: str) -> None:
         for line in text.split("\n"):
-            print(clean(line), flush=True)
+            print(clean.line(line), flush=True)
 
     try:
         return run_pilot(bench, out)

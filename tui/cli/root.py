@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from core.errors import QAError
 from tui.cli import data, deciding, hosts, jobs, model, pilot, versions
@@ -46,10 +46,12 @@ def run(args: Sequence[str]) -> int:
     except QAError as e:
         print(e, file=sys.stderr)
         return e.exit_code
-    except click.ClickException as e:
-        e.show()
+    except TyperException as e:  # the operator's words: typer knows how to print them
+        e.show()  # type: ignore[attr-defined]
+        return int(getattr(e, "exit_code", 2))
+    except typer.Exit as e:
         return e.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("stopped; jobs on the host go on (qa jobs list)", file=sys.stderr)
         return 130
     except BrokenPipeError:

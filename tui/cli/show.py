@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from tui.clean import clean
+from tui import clean
 
 
 def as_json(value: Any) -> None:
@@ -24,11 +24,13 @@ def _plain(value: Any) -> Any:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Columns aligned by content; every cell cleaned of terminal escapes."""
-    cells = [[clean(str("–" if c is None else c)) for c in row] for row in rows]
-    widths = [max(len(h), *(len(r[i]) for r in cells)) if cells else len(h) for i, h in enumerate(header)]
+    cells = [[clean.line("–" if c is None else c) for c in row] for row in rows]
+    widths = [
+        max(len(h), *(len(r[i]) for r in cells)) if cells else len(h) for i, h in enumerate(header)
+    ]
     for row in [list(header), *cells]:
         print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
 def say(text: str) -> None:
-    print(clean(text), file=sys.stderr, flush=True)
+    print(clean.line(text), file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound, QAError
@@ -22,9 +23,7 @@ def rows(reg: Registry, running: str | None = None) -> list[ItemRow]:
         evidence = tuple(_row(e) for e in checklist.evidence(reg, item.id))
         state = "running" if item.id == running else item.state
         found.append(
-            ItemRow(
-                item.id, item.week, item.week_title, item.title, item.checks, state, evidence
-            )
+            ItemRow(item.id, item.week, item.week_title, item.title, item.checks, state, evidence)
         )
     return found
 
@@ -40,6 +39,9 @@ def run(bench: Workbench, item_id: str, say: Say) -> EvidenceRow:
         found = check(bench, say)
     except QAError as e:
         found = Found("fail", e.what, "\n".join(e.lines()[1:]))
+    except Exception as e:  # a defect of ours must leave a trace, and must not stop the desk
+        where = traceback.format_exc(limit=-6)
+        found = Found("fail", f"a defect in this program: {type(e).__name__}: {e}", where)
     return _store(bench, item_id, found.outcome, found.summary, found.detail, found.job_id)
 
 

@@ -70,7 +70,9 @@ class Following:
         """As `wait`; raises JobFailed with the end of the log unless the job succeeded."""
         state = self.wait(job_id, say)
         if state.status != SUCCEEDED:
-            code = f"exit code {state.exit_code}" if state.signal is None else f"signal {state.signal}"
+            code = (
+                f"exit code {state.exit_code}" if state.signal is None else f"signal {state.signal}"
+            )
             raise JobFailed(
                 f"job {job_id} {state.status} ({state.reason or code})",
                 why="\n".join(last_lines(self.dir(job_id).output, 12)),
@@ -115,10 +117,11 @@ class Following:
 
 
 class Progress:
-    """Turns a job's events into a few lines for a person: a phase each, then about every tenth."""
+    """Turns a job's events into a few lines for a person: a phase each, then about every tenth (`parts`)."""
 
-    def __init__(self) -> None:
-        self._tenth: tuple[Any, int] = (None, -1)
+    def __init__(self, parts: int = 10) -> None:
+        self._parts = parts
+        self._told: set[tuple[Any, int]] = set()
 
     def line(self, event: dict[str, Any]) -> str | None:
         kind = event["kind"]
@@ -137,16 +140,18 @@ class Progress:
             )
         if kind == "progress":
             what, done, total = event.get("what"), event.get("done"), event.get("total")
+            if not done:
+                return None
             return self._share(what, done, total, f"{what}: {done}/{total} answered")
         return None
 
     def _share(self, what: Any, done: Any, total: Any, line: str) -> str | None:
         if not isinstance(done, (int, float)) or not isinstance(total, (int, float)) or total <= 0:
             return None
-        now = (what, int(10 * done / total))
-        if now == self._tenth and done < total:
+        now = (what, int(self._parts * done / total))
+        if now in self._told:
             return None
-        self._tenth = now
+        self._told.add(now)
         return line
 
 
@@ -159,7 +164,11 @@ def clock(seconds: Any) -> str:
     if not isinstance(seconds, (int, float)) or not seconds >= 0:
         return "–"
     minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    return (
+        f"{minutes}:{rest:02d}"
+        if minutes < 60
+        else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    )
 
 
 def last_lines(path: Path, count: int) -> list[str]:
@@ -182,7 +191,10 @@ def _progress(job: JobDir) -> tuple[float | None, float | None]:
             continue
         if not isinstance(event, dict):
             continue
-        done, total = event.get("step", event.get("done")), event.get("max_steps", event.get("total"))
+        done, total = (
+            event.get("step", event.get("done")),
+            event.get("max_steps", event.get("total")),
+        )
         if isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0:
             eta = event.get("eta_s")
             return min(1.0, done / total), eta if isinstance(eta, (int, float)) else None

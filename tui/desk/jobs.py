@@ -32,10 +32,12 @@ def latest_snapshot(bench: Workbench) -> str:
     """Id of the newest frozen snapshot. Raises NotFound."""
     from core.registry import snapshots
 
-    found = snapshots.list_all(bench.registry())
+    found = snapshots.list(bench.registry())
     if not found:
-        raise NotFound("no snapshot is frozen yet", try_next="run the item 'Verify data loader works'")
-    return found[0].id
+        raise NotFound(
+            "no snapshot is frozen yet", try_next="run the item 'Verify data loader works'"
+        )
+    return found[0].dataset_version
 
 
 def place_snapshot(bench: Workbench, snapshot_id: str) -> Placed:
@@ -70,7 +72,9 @@ def start_training(
         "snapshot": snapshot_id,
         "base_model": None,
         "smoke": smoke,
-        "init_adapter": bench.launching.job_path(init_from, "artifacts/adapter") if init_from else None,
+        "init_adapter": bench.launching.job_path(init_from, "artifacts/adapter")
+        if init_from
+        else None,
         "seed": loaded.train.seed,
     }
     note = f"{'first run, ' if smoke else ''}{recipe} on {snapshot_id}"
@@ -90,13 +94,16 @@ def start_evaluation(bench: Workbench, model_version: str, *, previous: str | No
         "probe": bench.launching.place_rows("probe", probe_rows(bench)),
         "sources": bench.launching.place_rows("sources", sources.rows(reg)),
     }
-    reuse = _reusable(bench, model_version, version.base_model, inputs["golden"], inputs["probe"], previous)
+    reuse = _reusable(
+        bench, model_version, version.base_model, inputs["golden"], inputs["probe"], previous
+    )
     settings: dict[str, Any] = {
         **{name: placed.path for name, placed in inputs.items()},
         "systems": ["base", "retrieval", "tuned", *(["previous"] if previous else [])],
         "model_name": version.base_model,
         "base_model": None,
         "adapter": version.adapter_path,
+        "previous_adapter": versions.get(reg, previous).adapter_path if previous else None,
         "version": model_version,
         "previous_version": previous,
         "gates": load_gates().model_dump(mode="json"),
@@ -105,7 +112,9 @@ def start_evaluation(bench: Workbench, model_version: str, *, previous: str | No
         "limit": None,
         "reuse": reuse,
     }
-    return bench.launching.start(reg, "evaluate", settings, list(inputs.values()), f"evaluate {model_version}")
+    return bench.launching.start(
+        reg, "evaluate", settings, list(inputs.values()), f"evaluate {model_version}"
+    )
 
 
 def _reusable(
@@ -121,9 +130,13 @@ def _reusable(
         if (hashes.get("golden"), hashes.get("probe")) != (golden.sha256, probe.sha256):
             continue
         if spec.settings.get("model_name") == base:
-            found.setdefault("base", bench.launching.job_path(row.id, "artifacts/answers/base.jsonl"))
+            found.setdefault(
+                "base", bench.launching.job_path(row.id, "artifacts/answers/base.jsonl")
+            )
         if previous and spec.settings.get("version") == previous:
-            found.setdefault("previous", bench.launching.job_path(row.id, "artifacts/answers/tuned.jsonl"))
+            found.setdefault(
+                "previous", bench.launching.job_path(row.id, "artifacts/answers/tuned.jsonl")
+            )
     return found
 
 
@@ -132,7 +145,7 @@ def fetch_result(bench: Workbench, job_id: str, names: list[str]) -> JobDir:
     from remote.sync import fetch_artifacts
 
     job = bench.following.dir(job_id)
-    fetch_artifacts(bench.line.route(), job_id, job.artifacts, names)
+    fetch_artifacts(bench.line.route(), job_id, job.path, names)
     return job
 
 
@@ -144,24 +157,19 @@ def register_trained(bench: Workbench, job_id: str) -> str:
     summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
     spec = job.spec()
     reg = bench.registry()
-    bump = versions.propose_bump(
-        reg, summary["base_model"], spec.settings["snapshot"], spec.settings["recipe"]
-    )
-    versions.register(
+    version = versions.register(
         reg,
-        model_version=bump.version,
         base_model=summary["base_model"],
         dataset_version=spec.settings["snapshot"],
         training_config=spec.settings["recipe"],
         created_by=spec.requested_by,
-        bump=bump,
         train_job=job_id,
         adapter_path=bench.launching.job_path(job_id, "artifacts/adapter"),
         adapter_sha256=summary["adapter_sha256"],
         reproducibility={"code": spec.env.get("PYTHONPATH", "").rsplit("/", 1)[-1],
                          "pins_sha256": _pins(), "inputs": spec.inputs, **summary},
     )  # fmt: skip
-    return bump.version
+    return version.model_version
 
 
 def _pins() -> str | None:
@@ -173,7 +181,7 @@ def _pins() -> str | None:
 
 def keep_evaluation(bench: Workbench, job_id: str) -> dict[str, Any]:
     """Bring the scores of a finished evaluation home and store them with the version."""
-    from core.registry import evaluations, sources, versions
+    from core.registry import evaluations, sources
 
     names = ["scores.json", "report.md"]
     job = fetch_result(bench, job_id, names)
@@ -181,9 +189,11 @@ def keep_evaluation(bench: Workbench, job_id: str) -> dict[str, Any]:
     reg = bench.registry()
     version = job.spec().settings["version"]
     evaluations.save(reg, version, scores, job_id)
-    versions.mark_evaluated(reg, version, scores)
-    for unknown in scores.get("unknown_sources", []):
-        sources.note_unknown(reg, unknown["source_id"], version, unknown.get("example", ""))
+    for row in scores["questions"]:
+        for marker in row["markers"] if row["system"] == "tuned" else ():
+            if marker["class"] in ("unknown_entity", "unknown_domain"):
+                source_id = marker["text"].removeprefix("<<SRC:").removesuffix(">>")
+                sources.note_unknown(reg, source_id, model_version=version, example=row["question"])
     return scores
 
 

@@ -48,6 +48,7 @@ class Launching:
     def __init__(self, line: Line, following: Following) -> None:
         self._line = line
         self._following = following
+        self._workdir: str | None = None
 
     def place(self, files: dict[str, Path]) -> dict[str, Placed]:
         """Push files into the host's data folder under their content's hash; skips what is there."""
@@ -71,7 +72,13 @@ class Launching:
             return self.place({name: path})[name]
 
     def on_host(self, relative: str) -> str:
-        return f"{self._line.host().workdir}/{relative}"
+        return f"{self.workdir()}/{relative}"
+
+    def workdir(self) -> str:
+        """The host's work folder as an absolute path."""
+        if self._workdir is None:
+            self._workdir = str(self._line.route().helper().call("hello")["workdir"])
+        return self._workdir
 
     def job_path(self, job_id: str, relative: str) -> str:
         return self.on_host(f"jobs/{job_id}/{relative}")
@@ -98,7 +105,7 @@ class Launching:
             host=self._line.host_name,
             note=note,
         )
-        jobs.record(reg, spec)
+        jobs.record(reg, spec, spec.host)
         self._line.launcher().start(spec)
         self._following.follow(spec.id)
         return spec.id

@@ -49,7 +49,7 @@ class Line:
             else:
                 from remote.hosts import load_hosts
 
-                self._host = load_hosts(locations.configs() / "hosts.yaml").get(self.host_name)
+                self._host = load_hosts().get(self.host_name)
         return self._host
 
     def route(self) -> Route:
@@ -137,7 +137,7 @@ def known_hosts_names() -> list[str]:
     """Host names an operator may give: those of hosts.yaml, and the sandbox."""
     from remote.hosts import load_hosts
 
-    return [SANDBOX, *load_hosts(locations.configs() / "hosts.yaml").names()]
+    return [SANDBOX, *(h.name for h in load_hosts())]
 
 
 def check_host_name(name: str) -> None:

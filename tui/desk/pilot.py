@@ -25,7 +25,7 @@ from tui.desk.jobs import (
     wait,
 )
 from tui.desk.release import compare
-from tui.desk.selecting import current_selection, freeze_selection, read_corpus
+from tui.desk.selecting import freeze_selection, read_corpus
 from tui.desk.workbench import find_job
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def run_pilot(bench: Workbench, out: Print) -> int:
     stamp("route " + " ━ ".join(["laptop", *(_hop(h.name, h.rtt_ms) for h in link.hops)]))
     broken = _checklist(bench, out, stamp)
     if broken:
-        out(f"\nThe pilot stopped at {broken}. Nothing recorded is lost; run it again after mending.")
+        out(
+            f"\nThe pilot stopped at {broken}. Nothing recorded is lost; run it again after mending."
+        )
         _last_line(bench, out)
         return 4
     _page(bench, out)
@@ -132,7 +134,7 @@ def _retrain(bench: Workbench, first: str, stamp: Print, out: Print) -> str:
 
     pairs = read_corpus(bench).pairs
     parent = latest_snapshot(bench)
-    more = retrain_selection(pairs, current_selection(bench, pairs))
+    more = retrain_selection(pairs, all=bench.all_pairs)
     snapshot = freeze_selection(bench, more, parent=parent)
     stamp(f"frozen {snapshot.id}: {snapshot.pair_count} pairs ({more.note})")
     train_job = start_training(
@@ -171,4 +173,6 @@ def _last_line(bench: Workbench, out: Print) -> None:
         page = report_dir() / f"{newest_version(bench)}.md"
     except QAError:
         page = report_dir()
-    out(f"report: {page if page.exists() else report_dir()}   registry: {locations.registry_path()}")
+    out(
+        f"report: {page if page.exists() else report_dir()}   registry: {locations.registry_path()}"
+    )

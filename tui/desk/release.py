@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from core.errors import Refused
+from core.errors import QAError, Refused
 from tui.desk.api import VersionRow
 from tui.desk.launching import operator
 
@@ -19,9 +20,9 @@ HEADLINE = ("accuracy", "citation_presence", "citation_precision", "fabricated",
 def rows(reg: Registry) -> list[VersionRow]:
     from core.registry import evaluations, versions
 
-    live = versions.live_all(reg)
+    live = live_versions(reg)
     found = []
-    for v in versions.list_all(reg):
+    for v in versions.list(reg):
         newest = evaluations.latest(reg, v.model_version)
         scores = newest.scores if newest else {}
         found.append(
@@ -41,6 +42,41 @@ def rows(reg: Registry) -> list[VersionRow]:
     return found
 
 
+def live_versions(reg: Registry) -> dict[str, str]:
+    """environment → the version that is live there; environments where nothing is live are left out."""
+    from core.registry import versions
+
+    found = {env: versions.live(reg, env) for env in ENVIRONMENTS}
+    return {env: v.model_version for env, v in found.items() if v is not None}
+
+
+def history(reg: Registry) -> list[dict[str, Any]]:
+    """Promotions and rollbacks, newest first, as plain rows."""
+    from core.registry import versions
+
+    return [
+        {
+            "at": d.started_at,
+            "who": d.who,
+            "environment": d.environment,
+            "action": d.kind,
+            "from_version": d.replaced,
+            "to_version": d.model_version,
+            "reason": d.override_reason or d.reason,
+            "verdict": d.verdict,
+            "override": d.override_reason is not None,
+            "gates": [asdict(g) for g in d.gates],
+        }
+        for d in versions.history(reg)
+    ]
+
+
+def _words(error: QAError | None) -> str | None:
+    if error is None:
+        return None
+    return f"{error.what}: {error.why}" if error.why else error.what
+
+
 def headline(scores: Mapping[str, Any]) -> dict[str, float | None]:
     """metric → estimate 0..1 of the tuned system, and latency_p95 in seconds."""
     tuned = scores.get("systems", {}).get("tuned")
@@ -53,15 +89,13 @@ def headline(scores: Mapping[str, Any]) -> dict[str, float | None]:
 
 def detail(reg: Registry, model_version: str) -> dict[str, Any]:
     """Every tracked field of a version, with its newest evaluation and its share of the history."""
-    from dataclasses import asdict
-
     from core.registry import evaluations, versions
 
     version = asdict(versions.get(reg, model_version))
     newest = evaluations.latest(reg, model_version)
     version["scores"] = newest.scores if newest else None
     version["history"] = [
-        h for h in versions.history(reg) if model_version in (h.get("from_version"), h.get("to_version"))
+        h for h in history(reg) if model_version in (h["from_version"], h["to_version"])
     ]
     return version
 
@@ -70,31 +104,38 @@ def why_not_promote(reg: Registry, model_version: str, environment: str) -> str 
     """None if the gates let it through; else the reason, which an override must answer."""
     from core.registry import versions
 
-    return versions.why_not_promote(reg, model_version, environment)
+    return _words(versions.why_not_promote(reg, model_version, environment))
 
 
 def promote(
     reg: Registry, model_version: str, environment: str, *, override_reason: str | None = None
 ) -> None:
     """Make a version live. The gates' verdicts are stored with it; a NO-GO needs a typed reason."""
-    from core.registry import versions
+    from core.registry import evaluations, versions
 
-    if environment not in ENVIRONMENTS:
-        raise Refused(f"no environment {environment!r}", try_next=f"one of: {', '.join(ENVIRONMENTS)}")
-    versions.promote(reg, model_version, environment, operator(), override_reason=override_reason)
+    seen = evaluations.latest(reg, model_version)
+    versions.promote(
+        reg,
+        model_version,
+        environment,
+        operator(),
+        override_reason or "the gates say GO",
+        seen.verdict if seen else None,
+        override_reason,
+    )
 
 
 def why_not_roll_back(reg: Registry, environment: str) -> str | None:
     from core.registry import versions
 
-    return versions.why_not_roll_back(reg, environment)
+    return _words(versions.why_not_roll_back(reg, environment))
 
 
 def roll_back(reg: Registry, environment: str, reason: str) -> str:
     """Return to the version that was live before. Returns its name."""
     from core.registry import versions
 
-    return versions.rollback(reg, environment, operator(), reason)
+    return versions.rollback(reg, environment, operator(), reason).model_version
 
 
 def compare(reg: Registry, a: str, b: str) -> dict[str, Any]:
@@ -109,9 +150,7 @@ def compare(reg: Registry, a: str, b: str) -> dict[str, Any]:
         if found is None:
             raise Refused(f"{version} has not been evaluated", try_next=f"qa eval run {version}")
     assert one is not None and two is not None
-    change = diff(
-        snapshots.load(reg, va.dataset_version), snapshots.load(reg, vb.dataset_version)
-    )
+    change = diff(snapshots.load(reg, va.dataset_version), snapshots.load(reg, vb.dataset_version))
     return {
         "a": a,
         "b": b,

@@ -50,7 +50,8 @@ class Workbench:
             from core.registry import open_registry
 
             self._threads.registry = open_registry()
-        return self._threads.registry
+        found: Registry = self._threads.registry
+        return found
 
     # route
     def connect(self) -> None:
@@ -67,16 +68,19 @@ class Workbench:
         return self.line.gauge()
 
     def overview(self) -> Overview:
-        from core.registry import checklist, sources, versions
+        from core.registry import checklist, sources
+        from tui.desk.release import live_versions
 
         reg = self.registry()
-        active = [j for j in self.following.rows() if j.status in ("starting", "running", "stopping")]
-        decision = checklist.decision(reg)
+        active = [
+            j for j in self.following.rows() if j.status in ("starting", "running", "stopping")
+        ]
+        decision = checklist.last_decision(reg)
         return Overview(
-            live=versions.live_all(reg),
+            live=live_versions(reg),
             unknown_sources=len(sources.unknown(reg)),
             active_job=active[0] if active else None,
-            decision=decision["decision"] if decision else "",
+            decision=decision.decision if decision else "",
         )
 
     # checklist
@@ -132,7 +136,8 @@ class Workbench:
     def scores(self, model_version: str | None = None) -> dict[str, Any] | None:
         from core.registry import evaluations
 
-        found = evaluations.latest(self.registry(), model_version)
+        reg = self.registry()
+        found = evaluations.latest(reg, model_version) if model_version else evaluations.newest(reg)
         return found.scores if found else None
 
     # versions
@@ -147,9 +152,9 @@ class Workbench:
         return detail(self.registry(), model_version)
 
     def history(self) -> Sequence[dict[str, Any]]:
-        from core.registry import versions
+        from tui.desk.release import history
 
-        return versions.history(self.registry())
+        return history(self.registry())
 
     def why_not_promote(self, model_version: str, environment: str) -> str | None:
         from tui.desk.release import why_not_promote
@@ -187,7 +192,9 @@ def find_job(bench: Workbench, routine: str, *, smoke: bool | None = None) -> Jo
             continue
         if smoke is None or bool(job.spec().settings.get("smoke")) == smoke:
             return job
-    raise NotFound(f"no {routine} job has succeeded yet", try_next="run the earlier checklist items first")
+    raise NotFound(
+        f"no {routine} job has succeeded yet", try_next="run the earlier checklist items first"
+    )
 
 
 def explain(error: QAError) -> str:

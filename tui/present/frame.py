@@ -16,40 +16,35 @@ from tui.present.words import text
 
 STALE_S = 5.0
 
+# the strip's parts, in the order in which they give up room
+SHRINK = ("gauge", "unknown", "gauge", "live", "job", "link", "gauge", "job", "unknown", "live")
+
 
 def strip(
     width: int, *, host: str, link: Link, gauge: Gauge | None, overview: Overview | None
 ) -> Text:
     """The status strip, exactly `width` cells. What matters least shrinks, then goes, first."""
-    right = [_live(overview), _unknown(overview)]
-    left = [_link(host, link), _job(overview.active_job if overview else None), _gauge(gauge)]
-    # from least to most important: who gives way first
-    order = [left[2], right[1], right[0], left[1], left[0]]
-    chosen = {id(options): 0 for options in order}
+    parts = {
+        "link": _link(host, link),
+        "job": _job(overview.active_job if overview else None),
+        "gauge": _gauge(gauge),
+        "live": _live(overview),
+        "unknown": _unknown(overview),
+    }
+    size = dict.fromkeys(parts, 0)
 
-    def segments(group: list[list[Text]]) -> list[Text]:
-        return [s for o in group if (s := o[chosen[id(o)]]).cell_len]
+    def side(*names: str) -> Text:
+        shown = [parts[n][min(size[n], len(parts[n]) - 1)] for n in names]
+        return text("  ").join([s for s in shown if s.cell_len])
 
-    def length() -> int:
-        parts = segments(left) + segments(right)
-        return 2 + sum(p.cell_len for p in parts) + 3 * max(0, len(parts) - 1)
-
-    for round_ in range(1, max(len(o) for o in order)):
-        for options in order:
-            if length() <= width:
-                break
-            chosen[id(options)] = min(round_, len(options) - 1)
-    between = text("   ")
-    return words.fit(
-        Text.assemble(
-            " ",
-            words.join(
-                between.join(segments(left)), between.join(segments(right)), max(0, width - 2)
-            ),
-            " ",
-        ),
-        width,
-    )
+    for name in SHRINK:
+        left, right = side("link", "job", "gauge"), side("live", "unknown")
+        if left.cell_len + right.cell_len + 4 <= width:
+            break
+        size[name] += 1
+    left, right = side("link", "job", "gauge"), side("live", "unknown")
+    row = words.join(left, right, max(0, width - 2))
+    return words.fit(Text.assemble(" ", row, " ", end=""), width)
 
 
 def _link(host: str, link: Link) -> list[Text]:
@@ -97,7 +92,7 @@ def _job(job: JobRow | None) -> list[Text]:
     full = brief.copy()
     if job.eta_s is not None:
         full.append(f" ETA {words.duration(job.eta_s)}", "dim")
-    return [full, full, brief]
+    return [full, brief, text()] if job.eta_s is not None else [brief, brief, text()]
 
 
 def _gauge(gauge: Gauge | None) -> list[Text]:
@@ -134,7 +129,7 @@ def _live(overview: Overview | None) -> list[Text]:
             out.append("● ", "ok")
             out.append(f"{label} ", "dim")
             out.append(version, "strong")
-    return [full, full, brief]
+    return [full, brief, text()]
 
 
 def _unknown(overview: Overview | None) -> list[Text]:
@@ -150,13 +145,16 @@ def tabs(width: int, current: str, crumb: str = "", places: Sequence[Place] = PL
     out = text(" ")
     for place in places:
         on = place.mode == current
-        click = Style(meta={"@click": f"app.go('{place.mode}')"})
+        click = Style(meta={"press": place.number})
         label = Text(f" {place.number} {place.name} ", end="")
         label.stylize("reverse" if on else "dim")
         label.stylize(click)
         out.append_text(label)
         out.append(" ")
-    return words.join(out, text((clean.line(crumb, 60), "dim"), " "), width)
+    room = max(0, width - out.cell_len - 2)
+    trail = text((clean.line(crumb, 60), "dim"))
+    trail.truncate(room, overflow="ellipsis")
+    return words.join(out, Text.assemble(trail, " ", end=""), width)
 
 
 def key_bar(
@@ -180,22 +178,22 @@ def key_bar(
 
 
 def _key(key: Key, dim: bool) -> Text:
-    out = text((key.written, "faint" if dim else "key"), (f" {key.label}  ", "faint" if dim else "dim"))
+    out = text(
+        (key.written, "faint" if dim else "key"), (f" {key.label}  ", "faint" if dim else "dim")
+    )
     if key.action:
-        # the key itself is simulated, so that a click does what the press does
-        out.stylize(Style(meta={"@click": f"app.press({key.key.split(',')[0]!r})"}))
+        # a click presses the key, so that both do the same
+        out.stylize(Style(meta={"press": key.key.split(",")[0]}))
     return out
 
 
 def error(problem: QAError) -> Text:
     """what / why / try next, one below the other."""
     out = text((clean.block(problem.what), "strong"))
-    if problem.why:
-        out.append("\n\nwhy   ", "dim")
-        out.append(clean.block(problem.why))
-    if problem.try_next:
-        out.append("\n\ntry   ", "key")
-        out.append(clean.block(problem.try_next))
+    for label, role, said in (("why", "dim", problem.why), ("try next", "key", problem.try_next)):
+        if said:
+            out.append(f"\n\n{label}\n", role)
+            out.append(clean.block(said))
     return out
 
 

@@ -140,7 +140,7 @@ def start_text(recipe: str, host: str, *, smoke: bool) -> Text:
         " on ",
         (clean.line(host, 40), "strong"),
         (
-            ".\nIt holds the accelerator until it ends and goes on without this app.",
+            ". It holds the accelerator until it ends and goes on without this app.",
             "dim",
         ),
     )

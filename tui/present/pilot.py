@@ -34,7 +34,7 @@ def progress(items: Sequence[ItemRow], decision: str, width: int) -> Text:
         left.append("all items done", "ok")
     else:
         left.append("next: ", "dim")
-        left.append(clean.line(following.title))
+        left.append(_title(following))
     right = text()
     if decision:
         word, role = words.verdict(decision)
@@ -58,14 +58,16 @@ def heading(week: int, title: str, items: Sequence[ItemRow], width: int) -> Text
 def row(item: ItemRow, width: int, *, running: bool = False) -> Text:
     shape, role = words.state("running" if running else item.state)
     title_role = "dim" if item.state in FINISHED and not running else ""
-    left = text("  ", (shape, role), " ", (clean.line(item.title), title_role))
+    left = text("  ", (shape, role), " ", (_title(item), title_role))
     return words.fit(left, width)
 
 
-def detail(item: ItemRow, *, running: bool = False, said: Sequence[str] = ()) -> Text:
+def detail(
+    item: ItemRow, *, width: int = 60, running: bool = False, said: Sequence[str] = ()
+) -> Text:
     """What the item checks, the live lines of a running check, and its evidence, newest first."""
     shape, role = words.state("running" if running else item.state)
-    out = text((clean.line(item.title), "strong"), "\n")
+    out = text((_title(item), "strong"), "\n")
     out.append(f"{shape} {'running' if running else clean.line(item.state, 20)}", role)
     out.append(f"   week {item.week} · {clean.line(item.week_title, 60)}\n\n", "dim")
     out.append(clean.block(item.checks) + "\n")
@@ -84,19 +86,23 @@ def detail(item: ItemRow, *, running: bool = False, said: Sequence[str] = ()) ->
         return out
     out.append(f"  {len(item.evidence)}, newest first\n" if len(item.evidence) > 1 else "\n", "dim")
     for evidence in item.evidence:
-        out.append_text(_evidence(evidence))
+        out.append_text(_evidence(evidence, width))
     return out
 
 
-def _evidence(evidence: EvidenceRow) -> Text:
+def _evidence(evidence: EvidenceRow, width: int) -> Text:
     shape, role = words.state(evidence.outcome)
     out = text((f"{shape} {words.moment(evidence.at)}", role))
-    out.append(f"  {clean.line(evidence.who, 40)}", "dim")
+    out.append(f"  {clean.line(evidence.who, 40)}\n", "dim")
+    out.append(words.hang(clean.block(evidence.summary), width))
+    if evidence.detail:
+        out.append(words.hang(clean.block(evidence.detail), width), "dim")
     if evidence.job_id:
-        out.append(f"  job {clean.line(evidence.job_id, 60)}", "dim")
-    out.append("\n")
-    for line in clean.block(evidence.summary).splitlines():
-        out.append(f"  {line}\n")
-    for line in clean.block(evidence.detail).splitlines():
-        out.append(f"  {line}\n", "dim")
+        out.append("  o ", "key")
+        out.append(f"{clean.line(evidence.job_id, 60)}\n", "dim")
     return out
+
+
+def _title(item: ItemRow) -> str:
+    """Without the backticks of the design's Markdown."""
+    return clean.line(item.title).replace("`", "")

@@ -14,16 +14,19 @@ from tui import clean
 from tui.present import words
 from tui.present.words import field, text
 
-ORDER = ("base", "retrieval", "previous", "tuned")
+ORDER = ("base", "retrieval", "base+retrieval", "previous", "tuned")
 METRICS = (
     ("accuracy", "accuracy"),
     ("citation_presence", "citation presence"),
+    ("citation_right", "right citation"),
     ("citation_precision", "citation precision"),
     ("citation_recall", "citation recall"),
+    ("wrong_but_cited", "wrong but cited"),
     ("fabricated", "fabricated"),
     ("deferral", "deferral"),
     ("false_refusal", "false refusal"),
     ("latency_p95", "latency P95"),
+    ("probe_facts", "unseen wording"),
 )
 RIGHT = frozenset({"correct", "right", "pass", "ok"})
 POOR = 0.5  # unseen wording below this is said loudly
@@ -39,6 +42,7 @@ MARKERS: Mapping[str, tuple[str, str, str]] = {
 }
 
 Scores = Mapping[str, Any]
+WIDE = 90
 
 
 def systems(scores: Scores) -> list[str]:
@@ -48,9 +52,10 @@ def systems(scores: Scores) -> list[str]:
 
 
 def subject(scores: Scores) -> str:
-    """The system that is judged: tuned if there, else the last one."""
+    """The system that is judged."""
     names = systems(scores)
-    return "tuned" if "tuned" in names else (names[-1] if names else "")
+    candidate = str(field(scores, "candidate") or "tuned")
+    return candidate if candidate in names else (names[-1] if names else "")
 
 
 def headline(scores: Scores, width: int) -> Text:
@@ -73,23 +78,39 @@ def headline(scores: Scores, width: int) -> Text:
     return words.join(out, tally, width)
 
 
-def probe(scores: Scores) -> Text | None:
+def sentences(scores: Scores, limit: int = 4) -> Text | None:
+    """What a reader must not miss, one sentence a line; words in capitals are loud."""
+    said = [clean.line(x, 300) for x in field(scores, "headline", None) or [] if x]
+    # the first one repeats the verdict and the count of gates
+    said = [x for x in said if not x.startswith(clean.line(field(scores, "verdict"), 20) + ":")]
+    if not said:
+        return _probe(scores)
+    out = text()
+    for sentence in said[:limit]:
+        out.append("\n" if out.plain else "")
+        first, dot, rest = sentence.partition(". ")
+        if dot and first.isupper():
+            out.append("▲ ", "loud")
+            out.append(first, "loud")
+            out.append(f"  {rest}")
+        else:
+            out.append("▲ ", "warn")
+            out.append(sentence)
+    return out
+
+
+def _probe(scores: Scores) -> Text | None:
     """How trained facts fare in a wording the model has not seen; loud when poor."""
     measures = field(field(scores, "probe"), subject(scores))
     facts = field(measures, "facts")
     estimate = words.number(field(facts, "estimate"))
     if estimate is None:
         return None
-    n = f" of {words.count(field(facts, 'n'))} facts"
-    value = f"{interval(facts)}{n}"
+    value = f"{interval(facts)} of {words.count(field(facts, 'n'))} facts"
     cited = field(measures, "citation_right")
     tail = f", right source {interval(cited)}" if cited else ""
     if estimate < POOR:
-        return text(
-            ("▲ UNSEEN WORDING IS POOR  ", "loud"),
-            (value, "strong"),
-            (f"{tail}: trained facts asked in new words are mostly missed", ""),
-        )
+        return text(("▲ UNSEEN WORDING IS POOR  ", "loud"), (value, "strong"), tail)
     return text(("✔ unseen wording  ", "ok"), value, (tail, "dim"))
 
 
@@ -105,109 +126,107 @@ def interval(measure: object, *, width: bool = False) -> str:
     return f"{value} [{low * 100:.0f}–{high * 100:.0f}]"
 
 
-def _cell(measure: object) -> Text:
+def _cell(measure: object, wide: bool = True) -> Text:
+    """` 74 % [67–80]`; without room for it, without the per-cent sign."""
     if isinstance(measure, int | float) and not isinstance(measure, bool):
-        return text(words.seconds(measure))
-    if not isinstance(measure, Mapping) or words.number(measure.get("estimate")) is None:
-        return text(("–", "faint"))
+        return text(f"{words.seconds(measure):>6}")
     value, _, rest = interval(measure).partition(" [")
-    return text(f"{value:>5}", (f" {'[' + rest if rest else '':<9}", "dim"))
+    if value == "–":
+        return text((f"{value:>4}", "faint"))
+    shown = f"{value:>6}" if wide else f"{value.removesuffix(' %'):>4}"
+    return text(shown, (f" [{rest}" if rest else "", "dim"))
 
 
 def table(scores: Scores, width: int) -> Text:
-    """Metrics down, systems across, gates and actions at the right where there is room."""
+    """Metrics down, systems across; at the right the gate, its verdict and, with room, a note.
+
+    Below `WIDE` only what has a gate is shown.
+    """
     names = systems(scores)
-    gates = {str(field(g, "metric")): g for g in field(scores, "gates", []) or []}
     if not names:
         return text(("this evaluation holds no system", "dim"))
-    first, column = (18, 16) if width >= 90 else (18, 15)
-    names = names[-max(1, (width - first - 24) // column) :]
+    wide = width >= WIDE
+    first, column, right = (19, 16, 21) if wide else (18, 13, 19)
+    names = names[-max(1, (width - first - right) // column) :]
     judged = subject(scores)
-    head = text(" " * first)
+    head = text(f"{'':<{first}}")
     for name in names:
-        label = clean.line(name, column - 2)
-        head.append(f"{label:<{column}}", "title" if name == judged else "dim")
-    head.append(f"{'gate':<8}verdict", "dim")
+        head.append(
+            f"{clean.line(name, column - 2):<{column}}", "title" if name == judged else "dim"
+        )
+    head.append("gate    verdict" if wide else "gate   verdict", "dim")
     lines = [head]
-    shown = list(METRICS) + [(m, m) for m in gates if m not in dict(METRICS)]
-    for metric, label in shown:
-        values = [field(field(scores["systems"], n), metric) for n in names]
-        gate = gates.get(metric)
-        if gate is None and all(_cell(v).plain.strip() == "–" for v in values):
+    gates = [g for g in field(scores, "gates", None) or [] if isinstance(g, Mapping)]
+    left = list(gates)
+    for metric, label in METRICS:
+        values = [_value(scores, name, metric) for name in names]
+        # a second gate on the same metric (the one against retrieval) gets its own line below
+        gate = next((g for g in left if g.get("metric") == metric), None)
+        if gate is not None:
+            left.remove(gate)
+        elif not wide or all(v is None for v in values):
             continue
-        line = text((f"{clean.line(label, first - 1):<{first}}", "" if gate else "dim"))
+        line = text((f"{label:<{first}}", "" if gate else "dim"))
         for name, value in zip(names, values, strict=True):
-            cell = words.fit(_cell(value), column)
+            cell = words.fit(_cell(value, wide), column)
             if name == judged:
                 cell.stylize("strong")
             line.append_text(cell)
         if gate is not None:
-            word, role = words.verdict(field(gate, "verdict"))
-            line.append(f"{target(gate):<8}", "dim")
-            line.append(f"{word:<13}", role)
-            note = _gate_note(gate)
-            if width >= 110 and note:
-                line.append(note, "dim")
+            line.append_text(_judged(gate, wide))
         lines.append(words.fit(line, width))
+    for gate in left:
+        label = clean.line(gate.get("title") or gate.get("gate") or "", 40)
+        room = first + column * len(names) + (8 if wide else 7)
+        line = words.fit(text(f"{label}  ", (clean.line(gate.get("detail"), 120), "dim")), room - 1)
+        lines.append(words.fit(Text.assemble(line, " ", _judged(gate, wide, target=False)), width))
     return Text("\n").join(lines)
 
 
-def target(gate: object) -> str:
-    """The bound as the design writes it: ≥95, ≤1, <1.5 s."""
-    value = field(gate, "target")
-    if isinstance(value, str):
-        return clean.line(value, 8)
-    x = words.number(value)
-    if x is None:
-        return ""
-    metric = str(field(gate, "metric", ""))
-    if metric.startswith("latency"):
-        return f"<{x:g} s"
-    sign = "≤" if metric in ("fabricated", "false_refusal") else "≥"
-    return f"{sign}{x * 100:.0f} %" if x <= 1 else f"{sign}{x:g}"
+def _value(scores: Scores, system: str, metric: str) -> Any:
+    if metric == "probe_facts":
+        return field(field(field(scores, "probe"), system), "facts")
+    return field(field(field(scores, "systems"), system), metric)
 
 
-def _gate_note(gate: object) -> str:
-    verdict = str(field(gate, "verdict", "")).upper()
-    if verdict == "UNDECIDED":
-        needed = words.number(field(gate, "n_needed"))
-        if needed:
-            return f"→ {needed:,.0f} answers would decide"
-    if verdict == "FAIL":
-        action = clean.line(field(gate, "action") or "", 200)
-        return f"→ {action}" if action else ""
-    return ""
+def _judged(gate: Mapping[str, Any], wide: bool, *, target: bool = True) -> Text:
+    word, role = words.verdict(gate.get("verdict"))
+    out = text()
+    if target:
+        bound = clean.line(gate.get("target") or "", 40).partition(" (")[0].replace(" ", "")
+        out.append_text(words.fit(text((bound, "dim")), 7))
+        out.append(" " if wide else "")
+    out.append(f"{word:<13}", role)
+    if wide and (note := _note(gate)):
+        out.append(note, "dim")
+    return out
+
+
+def _note(gate: Mapping[str, Any]) -> str:
+    """What would decide, or what to do; nothing where the gate passes."""
+    verdict = str(gate.get("verdict", "")).upper()
+    needed = words.number(gate.get("n_needed"))
+    if gate.get("waived"):
+        return f"accepted: {clean.line(gate['waived'], 200)}"
+    if verdict == "UNDECIDED" and needed:
+        return f"→ {needed:,.0f} more would decide"
+    action = clean.line(gate.get("action") or "", 200)
+    return f"→ {action}" if action and verdict in ("FAIL", "UNDECIDED") else ""
 
 
 def actions(scores: Scores) -> Text:
     """What to do about each gate that does not pass."""
     out = text()
-    for gate in field(scores, "gates", []) or []:
-        note = _gate_note(gate)
-        if note:
-            word, role = words.verdict(field(gate, "verdict"))
-            out.append("\n" if out.plain else "")
-            out.append(f"{word:<13}", role)
-            out.append(f"{clean.line(field(gate, 'metric') or '', 30)} ", "")
-            out.append(note, "dim")
-    return out
-
-
-def comparison(scores: Scores) -> Text | None:
-    """`below retrieval on accuracy: p = 0.0004 (31 : 7)`."""
-    found = field(field(scores, "comparisons", {}), "tuned_vs_retrieval")
-    p, wins, losses = (words.number(field(found, k)) for k in ("p_value", "wins", "losses"))
-    if p is None or wins is None or losses is None:
-        return None
-    metric = clean.line(field(found, "metric") or "accuracy", 30)
-    if p >= 0.05:
-        out = text(("◌ tuned and retrieval cannot be told apart", "unsure"))
-    elif wins > losses:
-        out = text(("✔ tuned beats retrieval", "ok"))
-    else:
-        out = text(("✘ tuned is below retrieval", "bad"))
-    shown = f"{p:.3f}" if p >= 0.001 else words.measured(p)
-    out.append(f" on {metric}: {wins:.0f} won, {losses:.0f} lost, p = {shown}", "dim")
+    for gate in field(scores, "gates", None) or []:
+        if not isinstance(gate, Mapping) or not (note := _note(gate)):
+            continue
+        word, role = words.verdict(gate.get("verdict"))
+        out.append("\n" if out.plain else "")
+        out.append(f"{word}  ", role)
+        out.append(clean.line(gate.get("title") or gate.get("metric") or "", 40))
+        if detail := clean.line(gate.get("detail"), 200):
+            out.append(f"\n  {detail}", "dim")
+        out.append(f"\n  {note}\n")
     return out
 
 
@@ -239,21 +258,42 @@ def failures(scores: Scores) -> list[Mapping[str, Any]]:
 
 def failure_row(question: Mapping[str, Any], width: int) -> Text:
     grade = clean.line(question.get("grade") or "–", 24)
-    role = "warn" if grade == "partial" else "bad"
-    shape = "▲" if grade == "partial" else "✘"
-    left = text((f"{shape} ", role), clean.line(question.get("id") or "–", 40))
-    return words.join(left, text((grade.replace("_", " "), "dim")), width)
+    silent = grade == "not_attempted"
+    left = text(("◌ " if silent else "✘ ", "warn" if silent else "bad"))
+    left.append(clean.line(question.get("id") or "–", 40))
+    short = {"not_attempted": "not tried", "incorrect": "wrong"}.get(grade, grade)
+    return words.join(left, text((short, "dim")), width)
 
 
 def answer(question: Mapping[str, Any]) -> Text:
-    """One answer in full, its markers coloured and signed by class."""
+    """One answer in full: question, answer with its markers coloured by class, what was wrong."""
     category = clean.line(question.get("category") or "", 40).replace("_", " ")
     grade = clean.line(question.get("grade") or "–", 24).replace("_", " ")
-    out = text((clean.line(question.get("id") or "–", 40), "strong"), (f"   {category}   ", "dim"))
-    out.append(grade, "bad")
-    out.append("   deferred\n\n" if question.get("deferred") else "\n\n", "dim")
+    out = text((f"{grade}", "bad"), (f"  {category}", "dim"))
+    out.append("  deferred" if question.get("deferred") else "", "dim")
     if question.get("question"):
-        out.append(clean.block(question["question"]) + "\n\n", "title")
+        out.append("\n\n")
+        out.append(clean.block(question["question"]), "title")
+    out.append("\n\n")
+    body, classes = _marked(question)
+    out.append_text(body)
+    for name in classes:
+        shape, role, meaning = MARKERS.get(name, ("·", "dim", ""))
+        out.append(f"\n\n{shape} " if name == classes[0] else f"\n{shape} ", role)
+        out.append(meaning or clean.line(name, 40), "dim")
+    if question.get("expected_answer"):
+        out.append("\n\nexpected\n", "dim")
+        out.append(clean.block(question["expected_answer"]))
+    for name in ("missing", "contradictions", "forbidden", "unsupported"):
+        found = question.get(name)
+        if isinstance(found, list | tuple) and found:
+            out.append(f"\n\n{name}\n", "dim")
+            out.append("\n".join(f"· {clean.line(x, 300)}" for x in found[:20]))
+    return out
+
+
+def _marked(question: Mapping[str, Any]) -> tuple[Text, list[str]]:
+    """The answer with each marker in its class's colour and sign; the classes met, in order."""
     body = Text(clean.block(question.get("answer") or "") or "(empty answer)", end="")
     classes: list[str] = []
     position = 0
@@ -265,16 +305,8 @@ def answer(question: Mapping[str, Any]) -> Text:
         if start >= 0:
             position = start + len(shown)
             body.stylize(role, start, position)
-            body = Text.assemble(body[:position], (shape, role), body[position:], end="")
-            position += len(shape)
+            body = Text.assemble(body[:position], (f" {shape}", role), body[position:], end="")
+            position += len(shape) + 1
         if name not in classes:
             classes.append(name)
-    out.append_text(body)
-    for name in classes:
-        shape, role, meaning = MARKERS.get(name, ("·", "dim", ""))
-        out.append(f"\n\n{shape} " if name == classes[0] else f"\n{shape} ", role)
-        out.append(meaning or clean.line(name, 40), "dim")
-    if question.get("expected_answer"):
-        out.append("\n\nexpected\n", "title")
-        out.append(clean.block(question["expected_answer"]))
-    return out
+    return body, classes

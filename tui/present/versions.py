@@ -15,8 +15,10 @@ from tui.present.words import text
 
 ENVIRONMENTS = ("staging", "production")
 
-COLUMNS = ("", "version", "status", "live in", "accuracy", "cited", "fabricated", "deferral", "gates",
-           "snapshot", "base model")  # fmt: skip
+COLUMNS = ("", "version", "status", "live in", "gates", "accuracy", "cited", "fabricated", "deferral",
+           "P95", "base model", "snapshot")  # fmt: skip
+
+ELSEWHERE = frozenset({"scores", "history"})  # screens of their own
 
 # the design's fields first, in its order
 TRACKED = ("model_version", "status", "base_model", "dataset_version", "created_at", "created_by",
@@ -33,13 +35,14 @@ def cells(version: VersionRow) -> list[Text]:
         text((words.short_version(version.model_version), "strong" if live else "")),
         text((clean.line(version.status, 20), "" if live else "dim")),
         _environments(version.live_in),
+        text((word, role)),
         *(
             text(words.percent(head.get(name)))
             for name in ("accuracy", "citation_presence", "fabricated", "deferral")
         ),
-        text((word, role)),
+        text(words.seconds(head.get("latency_p95"))),
+        text((clean.line(version.base_model, 80).rpartition("/")[2], "dim")),
         text((clean.line(version.dataset_version, 60), "dim")),
-        text((clean.line(version.base_model, 60), "dim")),
     ]
 
 
@@ -63,11 +66,14 @@ def detail(values: Mapping[str, Any], reasons: Mapping[str, str | None] | None =
             out.append(f"not now, {clean.line(reason, 300)}\n", "warn")
     if reasons:
         out.append("\n")
-    names = [n for n in TRACKED if n in values] + [n for n in values if n not in TRACKED]
+    names = [n for n in TRACKED if n in values]
+    names += [n for n in values if n not in TRACKED and n not in ELSEWHERE]
     for name in names:
-        out.append(f"{clean.line(name, 40)}\n", "dim")
-        for line in _value(values[name]):
-            out.append(f"  {line}\n")
+        lines = _value(values[name])
+        label = clean.line(name, 40).replace("_", " ")
+        for n, line in enumerate(lines):
+            out.append(f"{label if n == 0 else '':<18}", "dim")
+            out.append(f"{line}\n")
     return out
 
 
@@ -97,41 +103,51 @@ def _value(value: object, depth: int = 0) -> list[str]:
     return [pad + clean.line(value, 400)]
 
 
-def history(rows: Sequence[Mapping[str, Any]], limit: int = 60) -> Text:
+def history(rows: Sequence[Mapping[str, Any]], width: int = 60, limit: int = 60) -> Text:
     """Promotions and rollbacks, newest first as the desk gives them."""
     if not rows:
         return text(("nothing has been promoted yet", "dim"))
     out = text()
     for row in list(rows)[:limit]:
-        action = clean.line(row.get("action") or row.get("event") or "promote", 20)
-        environment = clean.line(row.get("environment") or "", 20)
-        role = "warn" if "roll" in action else "ok"
-        out.append(f"{'↩' if 'roll' in action else '↑'} ", role)
-        out.append(f"{words.moment(row.get('at'))}  ", "dim")
-        out.append(f"{words.short_environment(environment)} " if environment else "")
-        previous = row.get("previous") or row.get("from_version")
-        if previous:
-            out.append(f"{words.short_version(previous)} → ", "dim")
-        out.append(words.short_version(version_of(row)), "strong")
-        out.append(f"\n  {action} by {clean.line(row.get('who') or '–', 40)}", "dim")
-        reason = row.get("override_reason") or row.get("reason")
-        out.append(f": {clean.line(reason, 200)}\n" if reason else "\n", "dim")
+        move = clean.line(_any(row, "kind", "action") or "promotion", 20)
+        back = "roll" in move
+        out.append("↩ " if back else "↑ ", "warn" if back else "ok")
+        out.append(f"{words.moment(_any(row, 'started_at', 'at'))}  ", "dim")
+        out.append(f"{words.short_environment(str(row.get('environment') or ''))} ")
+        if before := replaced(row):
+            out.append(f"{words.short_version(before)} → ", "dim")
+        out.append(f"{words.short_version(version_of(row))}\n", "strong")
+        out.append(words.hang(f"{move} by {clean.line(row.get('who') or '–', 40)}", width), "dim")
+        if override := row.get("override_reason"):
+            out.append(
+                words.hang(f"▲ against the gates: {clean.line(override, 200)}", width), "warn"
+            )
+        if row.get("reason") and row.get("reason") != override:
+            out.append(words.hang(clean.line(row["reason"], 200), width), "dim")
     return out
 
 
+def _any(row: Mapping[str, Any], *names: str) -> Any:
+    return next((row[n] for n in names if row.get(n)), None)
+
+
 def version_of(row: Mapping[str, Any]) -> str:
-    return str(row.get("model_version") or row.get("version") or row.get("to_version") or "")
+    return str(_any(row, "model_version", "to_version") or "")
+
+
+def replaced(row: Mapping[str, Any]) -> str | None:
+    """The version that was live before this row."""
+    found = _any(row, "replaced", "from_version", "previous")
+    return None if found is None else str(found)
 
 
 def previous(rows: Sequence[Mapping[str, Any]], environment: str, current: str) -> str | None:
-    """What was live in `environment` before `current`, from the history; None if not recorded."""
-    for row in rows:
-        if row.get("environment") == environment and version_of(row) == current:
-            before = row.get("previous") or row.get("from_version")
-            if before:
-                return str(before)
-    older = [version_of(r) for r in rows if r.get("environment") == environment]
-    return next((v for v in older if v and v != current), None)
+    """What was live in `environment` before `current`; None if the history does not tell."""
+    here = [r for r in rows if r.get("environment") == environment]
+    for row in here:
+        if version_of(row) == current and (before := replaced(row)):
+            return before
+    return next((v for v in map(version_of, here) if v and v != current), None)
 
 
 def gate_evidence(version: VersionRow) -> Text:

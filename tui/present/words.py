@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -72,6 +73,13 @@ def fit(value: Text, width: int) -> Text:
     return out
 
 
+def hang(value: str, width: int, indent: int = 2) -> str:
+    """`value` wrapped to `width`, every line indented, with a newline at the end."""
+    room = max(12, width - indent)
+    lines = [w for part in value.split("\n") for w in textwrap.wrap(part, room) or [""]]
+    return "".join(f"{' ' * indent}{line}\n" for line in lines)
+
+
 def join(left: Text, right: Text, width: int) -> Text:
     """`left` and `right` at the two ends of a row; the left one gives way."""
     room = width - right.cell_len
@@ -82,12 +90,12 @@ def join(left: Text, right: Text, width: int) -> Text:
 
 
 def bar(share: float | None, width: int, role: str = "accent") -> Text:
-    """A horizontal bar of eighths; None is an empty one."""
+    """A horizontal bar, heavy for what is there and light for the rest; None is an empty one."""
     value = number(share)
-    filled = round(min(1.0, max(0.0, value)) * width * 8) if value is not None else 0
-    whole, rest = divmod(filled, 8)
-    solid = "█" * whole + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
-    return text((solid, role), ("░" * (width - len(solid)), "faint"))
+    filled = round(min(1.0, max(0.0, value)) * width * 2) if value is not None else 0
+    whole, half = divmod(filled, 2)
+    heavy = "━" * whole + "╸" * half
+    return text((heavy, role), ("─" * (width - len(heavy)), "faint"))
 
 
 def number(value: object) -> float | None:

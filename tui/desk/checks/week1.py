@@ -34,7 +34,9 @@ def create_repo(bench: Workbench, say: Say) -> Found:
     if changed:
         files = changed.splitlines()
         return Found(
-            "warn", f"commit {git} with {len(files)} uncommitted changes", "\n".join([detail, *files[:20]])
+            "warn",
+            f"commit {git} with {len(files)} uncommitted changes",
+            "\n".join([detail, *files[:20]]),
         )
     return Found("pass", f"commit {git}, clean; the host has the same code", detail)
 
@@ -83,7 +85,9 @@ def gpu_visible(bench: Workbench, say: Say) -> Found:
             f"{detail}\nOn the sandbox this is expected. On a GH200 it means a CPU build of torch or a "
             "driver too old for the build's CUDA.",
         )
-    return Found("pass", f"{t['device']}, torch {t['torch']}, CUDA {t['cuda_build']}, bf16 works", detail)
+    return Found(
+        "pass", f"{t['device']}, torch {t['torch']}, CUDA {t['cuda_build']}, bf16 works", detail
+    )
 
 
 def load_base(bench: Workbench, say: Say) -> Found:
@@ -106,13 +110,21 @@ def ask(bench: Workbench, *question: str, timeout: float) -> dict[str, Any]:
 
     host, route = bench.line.host(), bench.line.route()
     env = {**host.env, "PYTHONPATH": push_code(route), "HF_HUB_OFFLINE": "1"}
-    argv = ["env", *(f"{k}={v}" for k, v in env.items()), host.python, "-m", "core.probes", *question]
+    argv = [
+        "env",
+        *(f"{k}={v}" for k, v in env.items()),
+        host.python,
+        "-m",
+        "core.probes",
+        *question,
+    ]
     done = route.run(argv, timeout=timeout)
     err = done.stderr.decode("utf-8", "replace")
     if done.code != 0:
         what, _, rest = err.strip().partition("\n")
         raise EnvironmentProblem(
-            f"{host.name}: {what or f'core.probes {question[0]} ended with {done.code}'}", why=rest[-1500:]
+            f"{host.name}: {what or f'core.probes {question[0]} ended with {done.code}'}",
+            why=rest[-1500:],
         )
     answer = json.loads(done.stdout.decode("utf-8", "replace").strip().splitlines()[-1])
     assert isinstance(answer, dict)

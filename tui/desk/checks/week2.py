@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from core.errors import PairsError
@@ -60,7 +61,9 @@ def sync(bench: Workbench, say: Say) -> Found:
     size = sum(f.stat().st_size for f in files)
     lines = [f"{p.sha256[:12]}  {p.path}" for p in placed.values()]
     return Found(
-        "pass", f"{len(files)} files, {size / 1e6:.1f} MB, hashes equal at both ends", "\n".join(lines)
+        "pass",
+        f"{len(files)} files, {size / 1e6:.1f} MB, hashes equal at both ends",
+        "\n".join(lines),
     )
 
 
@@ -92,7 +95,7 @@ def data_loader(bench: Workbench, say: Say) -> Found:
     )
 
 
-def _counts(counts: dict[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{k} {v}" for k, v in counts.items())
 
 
@@ -110,7 +113,17 @@ def golden_set(bench: Workbench, say: Say) -> Found:
     lines += [f"near-duplicate: {d}" for d in close[:10]]
     off = [c for c, n in DESIGN_COUNTS.items() if counts.get(c, 0) < n]
     if close:
-        return Found("fail", f"{len(close)} golden questions repeat a training question", "\n".join(lines))
+        return Found(
+            "fail", f"{len(close)} golden questions repeat a training question", "\n".join(lines)
+        )
     if off:
-        return Found("warn", f"{len(golden)} questions; fewer than the design's in {', '.join(off)}", "\n".join(lines))
-    return Found("pass", f"{len(golden)} questions in the design's six categories, none in the training data", "\n".join(lines))
+        return Found(
+            "warn",
+            f"{len(golden)} questions; fewer than the design's in {', '.join(off)}",
+            "\n".join(lines),
+        )
+    return Found(
+        "pass",
+        f"{len(golden)} questions in the design's six categories, none in the training data",
+        "\n".join(lines),
+    )

@@ -61,8 +61,10 @@ def metrics(bench: Workbench, say: Say) -> Found:
         )  # fmt: skip
     fifth = max(1, len(losses) // 5)
     first, last = sum(losses[:fifth]) / fifth, sum(losses[-fifth:]) / fifth
-    wandb = "wandb: a key is set, but runs are recorded locally" if os.environ.get("WANDB_API_KEY") else (
-        "wandb: not configured here; the local record is the truth"
+    wandb = (
+        "wandb: a key is set, but runs are recorded locally"
+        if os.environ.get("WANDB_API_KEY")
+        else ("wandb: not configured here; the local record is the truth")
     )
     summary = f"{len(steps)} steps recorded, loss {first:.2f} → {last:.2f} (means of a fifth)"
     if last >= first:

@@ -32,7 +32,7 @@ def qa_eval(bench: Workbench, say: Say) -> Found:
 def newest_version(bench: Workbench) -> str:
     from core.registry import versions
 
-    found = [v for v in versions.list_all(bench.registry()) if v.status != "failed"]
+    found = [v for v in versions.list(bench.registry()) if v.status != "failed"]
     if not found:
         raise NotFound("no version is registered yet", try_next="run the item 'Run full training'")
     return found[0].model_version
@@ -69,9 +69,15 @@ def document(bench: Workbench, say: Say) -> Found:
     page = report_dir() / f"{scores['version']}.md"
     page.write_text(render(scores), "utf-8")
     export = report_dir() / "model_versions.json"
-    export.write_text(json.dumps(model_versions_json(bench.registry()), indent=2, sort_keys=True), "utf-8")
+    export.write_text(
+        json.dumps(model_versions_json(bench.registry()), indent=2, sort_keys=True), "utf-8"
+    )
     say(f"wrote {page}")
-    return Found("pass", f"decision page and model_versions.json written for {scores['version']}", f"{page}\n{export}")
+    return Found(
+        "pass",
+        f"decision page and model_versions.json written for {scores['version']}",
+        f"{page}\n{export}",
+    )
 
 
 def go_no_go(bench: Workbench, say: Say) -> Found:

@@ -1,0 +1,5 @@
+import sys
+
+from core.evaluation.cli import main
+
+sys.exit(main())

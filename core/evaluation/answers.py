@@ -1,0 +1,198 @@
+"""Files of answers: one JSON object a line, {id, answer, latency_s?, tokens?, finish?, …}.
+
+The same form whether a model wrote them here, on another machine, or another program did.
+`AnswerLog` appends while an evaluation runs and picks up again after it was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import UsageError
+from core.jobdir import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer as it was given.
+
+    latency_s: seconds from question to whole answer, asked alone; None where it was one of a batch.
+    finish: "stop", "length" (cut off at the token limit) or "".
+    """
+
+    id: str
+    answer: str
+    latency_s: float | None = None
+    tokens: int | None = None
+    finish: str = ""
+
+    def as_row(self, **more: Any) -> dict[str, Any]:
+        row: dict[str, Any] = {"id": self.id, "answer": self.answer}
+        if self.latency_s is not None:
+            row["latency_s"] = round(self.latency_s, 6)
+        if self.tokens is not None:
+            row["tokens"] = self.tokens
+        if self.finish:
+            row["finish"] = self.finish
+        return row | more
+
+
+def read_answers(path: Path) -> dict[str, Answer]:
+    """The answers of a finished file by question id.
+
+    Raises UsageError naming file and line: not JSON, no id, no answer text, a repeated id.
+    """
+    out: dict[str, Answer] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        answer = _parse(line, f"{path}:{number}")
+        if answer.id in out:
+            raise UsageError(
+                f"{path}:{number}: a second answer to {answer.id!r}",
+                try_next="keep one answer a question",
+            )
+        out[answer.id] = answer
+    return out
+
+
+def question_hash(question: str) -> str:
+    """Ties a stored answer to the wording it answers."""
+    return hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class AnswerLog:
+    """Answers of one system, appended as they come; what is already there is not asked again.
+
+    about: what the answers depend on (model, adapter, token limit …). A file that was written under
+    other circumstances is put aside under a new name, never mixed with.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        self.path = path
+        self.done: dict[str, Answer] = {}
+        self._hashes: dict[str, str] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        meta = meta_path(path)
+        if path.exists() and read_meta(path) != dict(about):
+            n = 1
+            while (aside := path.with_name(f"{path.stem}.old-{n}.jsonl")).exists():
+                n += 1
+            path.rename(aside)
+        write_atomic(meta, json.dumps(dict(about), indent=1, sort_keys=True).encode())
+        if path.exists():
+            self._resume()
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115  held while answers come in
+
+    def _resume(self) -> None:
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):  # killed in the middle of a line: that answer is given again
+            os.truncate(self.path, whole)
+        for number, line in enumerate(data[:whole].decode("utf-8").split("\n"), start=1):
+            if line:
+                answer = _parse(line, f"{self.path}:{number}")
+                self.done[answer.id] = answer
+                self._hashes[answer.id] = str(json.loads(line).get("question", ""))
+
+    def has(self, question_id: str, question: str) -> bool:
+        return self._hashes.get(question_id) == question_hash(question)
+
+    def add(self, answer: Answer, question: str, **more: Any) -> None:
+        digest = question_hash(question)
+        row = answer.as_row(question=digest, **more)
+        # one write of one line: a kill tears at most the last
+        self._file.write(json.dumps(row, ensure_ascii=True).encode() + b"\n")
+        self.done[answer.id] = answer
+        self._hashes[answer.id] = digest
+
+    def reuse(self, path: Path, about: Mapping[str, Any], questions: Mapping[str, str]) -> int:
+        """Take over answers from an earlier run's file; returns how many.
+
+        Only those given under the same circumstances to the same wording; {} questions: none.
+        """
+        try:
+            if read_meta(path) != dict(about):
+                return 0
+            lines = _lines(path)
+        except (OSError, UsageError):
+            return 0
+        taken = 0
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                answer = _parse(line, f"{path}:{number}")
+            except UsageError:
+                continue
+            question = questions.get(answer.id)
+            if question is None or self.has(answer.id, question):
+                continue
+            if json.loads(line).get("question") == question_hash(question):
+                self.add(answer, question, reused=True)
+                taken += 1
+        return taken
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def meta_path(path: Path) -> Path:
+    return path.with_suffix(".meta.json")
+
+
+def read_meta(path: Path) -> dict[str, Any] | None:
+    """What the answers of a file depend on, or None where that was not recorded."""
+    try:
+        meta = json.loads(meta_path(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return meta if isinstance(meta, dict) else None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        # only \n ends a row: other line separators may stand inside a JSON string
+        return path.read_bytes().decode("utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: no such file", try_next="give a JSONL file of answers {id, answer}"
+        ) from None
+    except OSError as e:
+        raise UsageError(f"{path}: cannot be read", why=str(e.strerror)) from e
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: not UTF-8", why=str(e), try_next="save it as UTF-8") from None
+
+
+def _parse(line: str, where: str) -> Answer:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as e:
+        raise UsageError(
+            f"{where}: not JSON", why=str(e), try_next="one object {id, answer} a line"
+        ) from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{where}: not a JSON object", try_next="one object {id, answer} a line")
+    for name in ("id", "answer"):
+        if not isinstance(row.get(name), str):
+            raise UsageError(f"{where}: {name!r} is missing or no text", try_next=f"add {name!r}")
+    latency = row.get("latency_s")
+    if latency is not None and not (
+        isinstance(latency, int | float) and math.isfinite(latency) and latency >= 0
+    ):
+        raise UsageError(f"{where}: 'latency_s' is not a number of seconds", try_next="drop it")
+    tokens = row.get("tokens")
+    return Answer(
+        row["id"],
+        row["answer"],
+        None if latency is None else float(latency),
+        tokens if isinstance(tokens, int) else None,
+        str(row.get("finish") or ""),
+    )

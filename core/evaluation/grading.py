@@ -1,0 +1,102 @@
+"""One answer, one grade: correct, incorrect or not attempted. No judge.
+
+    question wants   correct                                    not attempted
+    an answer        all facts there, nothing against them      empty, or says it will not answer
+    a live tool      defers and names a right tool or page      empty
+    a refusal        says it will not answer, or all its        empty
+                     facts are there
+
+Everything else is incorrect; so is any answer with a forbidden text. A wrong tool is a wrong next
+step: the answer counts as deferred, and as incorrect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.evaluation import deferral, facts
+from core.evaluation.deferral import Deferral, Expects, expects
+from core.evaluation.golden import GoldenQuestion
+from core.evaluation.labels import Expected, expect
+from core.evaluation.normalise import Prepared
+
+Grade = Literal["correct", "incorrect", "not_attempted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """rule: what graded: a rule of core.evaluation.labels, or "deferral" or "refusal".
+
+    deferred: handed over or, where a plain refusal is right, refused.  unsupported: numbers and
+    names with digits that nothing supports.  missing, contradictions, forbidden: why it is wrong.
+    """
+
+    grade: Grade
+    rule: str
+    deferred: bool
+    deferral: Deferral
+    missing: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+
+
+class Grader:
+    """Grades answers to one question; reads its labels once."""
+
+    def __init__(self, question: GoldenQuestion) -> None:
+        self.question = question
+        self.expects: Expects = expects(question)
+        self._expected: Expected = expect(question)
+
+    def grade(self, answer: str) -> Graded:
+        text = Prepared(answer)
+        said = deferral.read(text, self.question.expected_tools)
+        if not text.words:
+            # nothing but markers, blanks or punctuation
+            return Graded("not_attempted", "empty", False, said, missing=("any words",))
+        forbidden = facts.forbidden_texts(self._expected, text)
+        unsupported = facts.unsupported(self._expected, text)
+        if self.expects == "live":
+            return self._live(text, said, forbidden, unsupported)
+        check = facts.check(self._expected, text)
+        deferred = said.deferred
+        rule: str = check.rule
+        grade: Grade
+        if self.expects == "refusal":
+            deferred, rule = said.statement, "refusal"
+            facts_there = check.rule == "key_facts" and check.all_there
+            grade = "correct" if said.statement or facts_there else "incorrect"
+        elif check.all_there:
+            grade = "correct"
+        else:
+            grade = "not_attempted" if said.statement else "incorrect"
+        if forbidden or check.contradictions:
+            grade = "incorrect"
+        missing = () if grade == "correct" else check.missing
+        return Graded(
+            grade, rule, deferred, said, missing, check.contradictions, forbidden, unsupported
+        )
+
+    def _live(
+        self,
+        text: Prepared,
+        said: Deferral,
+        forbidden: tuple[str, ...],
+        unsupported: tuple[str, ...],
+    ) -> Graded:
+        missing = []
+        if not said.statement:
+            missing.append("a statement that it needs live data")
+        if not said.next_step:
+            missing.append("a next step")
+        wrong_tool = bool(said.tools) and said.right_tool is False
+        if wrong_tool:
+            missing.append(f"a right tool (names {', '.join(said.tools)})")
+        if self.question.key_facts:
+            missing += facts.check(self._expected, text).missing
+        grade: Grade = "incorrect" if missing or forbidden else "correct"
+        return Graded(
+            grade, "deferral", said.deferred, said, tuple(missing), (), forbidden, unsupported
+        )

@@ -1,0 +1,41 @@
+"""Is the registry sound? Pages, references, invariants, snapshots and the audit chain."""
+
+from __future__ import annotations
+
+from core.registry import audit, snapshots
+from core.registry.store import Registry
+
+_INVARIANTS = {
+    "a version is deployed without being live, or live without being deployed": (
+        "SELECT model_version FROM versions WHERE (status = 'deployed') <> (model_version IN"
+        " (SELECT model_version FROM deployments WHERE ended_at IS NULL))"
+    ),
+    "more than one version is live in an environment": (
+        "SELECT environment FROM deployments WHERE ended_at IS NULL"
+        " GROUP BY environment HAVING count(*) > 1"
+    ),
+    "a deployment ended without another one beginning": (
+        "SELECT id FROM deployments AS d WHERE ended_at IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM deployments AS n WHERE n.replaced = d.id)"
+    ),
+    "an evaluated version has no scores": (
+        "SELECT model_version FROM versions WHERE status IN ('evaluated', 'deployed') AND"
+        " model_version NOT IN (SELECT model_version FROM evaluations WHERE model_version NOT NULL)"
+    ),
+}
+
+
+def check(reg: Registry) -> tuple[str, ...]:
+    """What is wrong, in words; empty when all is well. Reads the whole file."""
+    faults = [r[0] for r in reg.rows("PRAGMA integrity_check") if r[0] != "ok"]
+    for row in reg.rows("PRAGMA foreign_key_check"):
+        faults.append(f"a row of {row['table']} refers to a row of {row['parent']} that is gone")
+    for what, sql in _INVARIANTS.items():
+        faults += [f"{what}: {row[0]}" for row in reg.rows(sql)]
+    for stored in snapshots.list(reg):
+        found = snapshots.verify(reg, stored.dataset_version)
+        faults += [f"{stored.dataset_version}: {fault}" for fault in found]
+    chain = audit.verify(reg)
+    if not chain.ok:
+        faults.append(f"audit: {chain.what}")
+    return tuple(faults)

@@ -1,0 +1,262 @@
+"""The laptop's end of the agent: starting one of its commands, and asking the helper questions."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, Protocol
+
+from core.errors import (
+    AcceleratorBusy,
+    DiskFull,
+    EnvironmentProblem,
+    JobError,
+    LinkLost,
+    MissingComponent,
+    NotFound,
+    QAError,
+    RouteError,
+    UsageError,
+)
+from remote.agent_zip import agent_zip
+
+MAX_LINE = 1 << 25
+START_S = 30.0
+
+
+class Duplex(Protocol):
+    """Bytes both ways to one command on the host."""
+
+    def send(self, data: bytes) -> None: ...
+    def recv(self, timeout: float | None = None) -> bytes:
+        """b"" at the end; TimeoutError; LinkLost."""
+        ...
+
+    def exit_status(self) -> int | None: ...
+    def stderr_tail(self) -> str: ...
+    def close(self) -> None: ...
+
+
+class Carrier(Protocol):
+    """What sync, launch, mirror, preflight and readings need of a route."""
+
+    @property
+    def alive(self) -> bool: ...
+    def agent(self, *words: str, bare: bool = True) -> Duplex: ...
+    def helper(self) -> HelperClient: ...
+
+
+def plain(text: object, limit: int = 500) -> str:
+    """Host text as one harmless line: no controls, no escapes, no end."""
+    cleaned = re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+", " ", str(text)[: limit * 4]
+    )
+    return cleaned.strip()[:limit]
+
+
+def error_from(problem: Any) -> QAError:
+    """The agent's {code, what, …} as one of our errors."""
+    if not isinstance(problem, dict):
+        return RouteError("the agent answered in a way this program does not know")
+    code, what = problem.get("code"), plain(problem.get("what", "it failed"))
+    if code == "busy":
+        holder = plain(problem.get("holder", "unknown"), 128)
+        error = AcceleratorBusy(
+            f"{plain(problem.get('accelerator', 'the accelerator'), 64)} is busy with job {holder}",
+            why="two jobs never share an accelerator",
+            try_next=f"wait for {holder} to end, or stop it: qa jobs stop {holder}",
+        )
+        error.holder = holder
+        return error
+    if code in ("no_job", "not_found"):
+        return NotFound(what)
+    if code in ("disk_full", "disk"):
+        return DiskFull(
+            "the host's disk is full" if code == "disk_full" else what,
+            why=what if code == "disk_full" else "",
+            try_next="free space below the work folder of the host, then repeat",
+        )
+    if code == "bad_name":
+        return UsageError(what)
+    if code == "os":
+        return EnvironmentProblem(f"on the host: {what}")
+    return JobError(what)
+
+
+def start_agent(stream: Duplex, token: str, python: str) -> Duplex:
+    """Wait until the agent command on `stream` is ready, sending the agent first if it is missing.
+
+    What the remote shell printed before is dropped. Raises MissingComponent (no usable Python),
+    EnvironmentProblem (work folder not writable), LinkLost.
+    """
+    marker = f"\n{token} ".encode()
+    buffer = b""
+    until = time.monotonic() + START_S
+    while True:
+        at = buffer.find(marker)
+        end = buffer.find(b"\n", at + len(marker)) if at >= 0 else -1
+        if end >= 0:
+            word, _, more = buffer[at + len(marker) : end].partition(b" ")
+            buffer = buffer[end + 1 :]
+            if word == b"READY":
+                return _Rest(stream, buffer)
+            if word != b"NEED":
+                raise EnvironmentProblem(
+                    "the agent cannot be placed on the host",
+                    why=plain(more.decode("utf-8", "replace")),
+                    try_next="check `workdir` of this host in hosts.yaml: it must be writable",
+                )
+            z = agent_zip()
+            stream.send(b"%d\n" % len(z.data) + z.data)
+            continue
+        try:
+            data = stream.recv(timeout=max(0.1, until - time.monotonic()))
+        except TimeoutError:
+            raise EnvironmentProblem(
+                f"the agent did not start within {START_S:.0f} s",
+                try_next="the host may be overloaded or its home folder stuck; try again",
+            ) from None
+        if not data:
+            raise _not_started(stream, python)
+        buffer = buffer[-(1 << 16) :] + data
+
+
+def _not_started(stream: Duplex, python: str) -> QAError:
+    code, said = stream.exit_status(), plain(stream.stderr_tail())
+    if code in (126, 127):
+        return MissingComponent(
+            f"the host has no usable Python at {python!r}",
+            why=said,
+            try_next="set `python` of this host in hosts.yaml to a Python 3.8 or newer",
+        )
+    if code is None or code < 0:
+        return LinkLost("the link was cut while the agent started", try_next="connect again")
+    return EnvironmentProblem(
+        f"the agent ended at once (exit code {code})",
+        why=said,
+        try_next="check `python` and `workdir` of this host in hosts.yaml",
+    )
+
+
+class _Rest:
+    """A stream of which the first bytes were read already."""
+
+    def __init__(self, stream: Duplex, first: bytes) -> None:
+        self._stream = stream
+        self._first = first
+        self.send = stream.send
+        self.exit_status = stream.exit_status
+        self.stderr_tail = stream.stderr_tail
+        self.close = stream.close
+
+    def recv(self, timeout: float | None = None) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return self._stream.recv(timeout)
+
+
+class HelperClient:
+    """Questions to the helper. Any thread may ask; answers come back by number."""
+
+    def __init__(self, stream: Duplex, on_heard: Callable[[], None] | None = None) -> None:
+        self._stream = stream
+        self._on_heard = on_heard
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._send_lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._read, name="helper-answers", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return not self._closed
+
+    def call(self, op: str, *, timeout: float = 20.0, **values: Any) -> Any:
+        """Ask and wait. Raises LinkLost, RouteError (no answer in time), or what the agent says."""
+        future: Future[Any] = Future()
+        number = next(self._numbers)
+        with self._lock:
+            if self._closed:
+                raise _lost()
+            self._waiting[number] = future
+        line = json.dumps({"id": number, "op": op, **values}).encode() + b"\n"
+        try:
+            with self._send_lock:
+                self._stream.send(line)
+            reply = future.result(timeout)
+        except (OSError, EOFError) as e:
+            if not isinstance(e, FutureTimeout):
+                self._end()
+                raise _lost() from e
+            raise RouteError(
+                f"the host did not answer {op!r} within {timeout:.0f} s",
+                try_next="it may be overloaded; try again",
+            ) from None
+        finally:
+            with self._lock:
+                self._waiting.pop(number, None)
+        if "error" in reply:
+            raise error_from(reply["error"])
+        return reply.get("ok")
+
+    def close(self) -> None:
+        self._stream.close()
+        self._end()
+
+    def _read(self) -> None:
+        buffer = bytearray()
+        try:
+            while data := self._stream.recv():
+                buffer += data
+                if b"\n" not in data:
+                    if len(buffer) > MAX_LINE:
+                        break
+                    continue
+                *lines, rest = bytes(buffer).split(b"\n")
+                buffer = bytearray(rest)
+                for line in lines:
+                    self._take(line)
+        except (QAError, OSError, EOFError):
+            pass
+        self._end()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            reply = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(reply, dict):
+            return
+        if self._on_heard:
+            self._on_heard()
+        with self._lock:
+            number = reply.get("id")
+            future = self._waiting.pop(number, None) if isinstance(number, int) else None
+        if future is not None:
+            future.set_result(reply)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._closed = True
+            waiting = list(self._waiting.values())
+            self._waiting.clear()
+        for future in waiting:
+            if not future.done():
+                future.set_exception(_lost())
+
+
+def _lost() -> LinkLost:
+    return LinkLost(
+        "the link to the host was cut",
+        why="running jobs are not touched by this",
+        try_next="connect again; the log goes on where it stopped",
+    )

@@ -1,0 +1,152 @@
+"""known_hosts, read by ourselves: markers, wildcards, negation, hashed names, [name]:port.
+
+A reader that gives up on a line it does not know would also overlook a revoked key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fnmatch
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Verdict = Literal["known", "unknown", "changed", "revoked"]
+
+REVOKED, AUTHORITY = "@revoked", "@cert-authority"
+MAX_FILE = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line. marker: "", "@revoked" or "@cert-authority"; patterns: the first field, unparsed."""
+
+    marker: str
+    patterns: str
+    key_type: str
+    blob: bytes
+    where: str = ""
+
+
+def parse(text: str, origin: str = "") -> list[Entry]:
+    """All usable lines; comments, blank lines and lines of another form are left out."""
+    entries = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        marker = words.pop(0) if words[0].startswith("@") else ""
+        if marker not in ("", REVOKED, AUTHORITY) or len(words) < 3:
+            continue
+        try:
+            blob = base64.b64decode(words[2], validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        where = f"{origin}:{number}" if origin else str(number)
+        entries.append(Entry(marker, words[0], words[1], blob, where))
+    return entries
+
+
+def read(paths: Iterable[Path]) -> list[Entry]:
+    """Entries of all files that are there, in order."""
+    entries = []
+    for path in paths:
+        try:
+            with open(path, "rb") as f:
+                text = f.read(MAX_FILE).decode("utf-8", "replace")
+        except OSError:
+            continue
+        entries += parse(text, str(path))
+    return entries
+
+
+def lookup_name(address: str, port: int, alias: str | None) -> str:
+    """The name a key is filed under: the alias, else the address, with its port unless it is 22."""
+    if alias:
+        return alias.lower()
+    return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
+
+
+def matches(patterns: str, name: str) -> bool:
+    """Does the first field of a line speak of `name`? A negated pattern that fits rules the line out."""
+    if patterns.startswith("|"):
+        return _hash_matches(patterns, name)
+    hit = False
+    for pattern in patterns.lower().split(","):
+        negated, pattern = pattern.startswith("!"), pattern.removeprefix("!")
+        if _glob(pattern, name):
+            if negated:
+                return False
+            hit = True
+    return hit
+
+
+def _glob(pattern: str, name: str) -> bool:
+    """`*` and `?` only: brackets stand for themselves here, as in `[name]:port`."""
+    literal = re.sub(r"\[", "[[]", pattern)
+    return fnmatch.fnmatchcase(name, literal)
+
+
+def _hash_matches(field: str, name: str) -> bool:
+    parts = field.split("|")
+    if len(parts) != 4 or parts[1] != "1":
+        return False
+    try:
+        salt, want = base64.b64decode(parts[2]), base64.b64decode(parts[3])
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(hmac.new(salt, name.encode(), hashlib.sha1).digest(), want)
+
+
+def judge(entries: Iterable[Entry], name: str, blob: bytes) -> tuple[Verdict, Entry | None]:
+    """What the files say of key `blob` for `name`, and the line that says it.
+
+    A revoked key is refused under whatever name it is listed. If other keys are on file for the
+    name, and this one is not, it counts as changed, also when only its type is new.
+    """
+    known: Entry | None = None
+    other: Entry | None = None
+    for entry in entries:
+        if entry.marker == REVOKED:
+            if entry.blob == blob and matches(entry.patterns, name):
+                return "revoked", entry
+        elif not entry.marker and matches(entry.patterns, name):
+            if entry.blob == blob:
+                known = known or entry
+            else:
+                other = other or entry
+    if known:
+        return "known", known
+    return ("changed", other) if other else ("unknown", None)
+
+
+def key_types(entries: Iterable[Entry], name: str) -> list[str]:
+    """Types on file for `name`: to be asked of the server first, else it shows another key."""
+    found = [e.key_type for e in entries if not e.marker and matches(e.patterns, name)]
+    return list(dict.fromkeys(found))
+
+
+def fingerprint(blob: bytes) -> str:
+    """`SHA256:…`, as `ssh-keygen -l` prints it."""
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    return f"SHA256:{digest}"
+
+
+def append(path: Path, name: str, key_type: str, blob: bytes) -> None:
+    """Add one accepted key; what the file holds already is left as it is."""
+    line = f"{name} {key_type} {base64.b64encode(blob).decode()}\n"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(fd, "r+b") as f:
+        size = f.seek(0, os.SEEK_END)
+        if size:
+            f.seek(size - 1)
+            if f.read(1) != b"\n":
+                line = "\n" + line
+        f.write(line.encode())

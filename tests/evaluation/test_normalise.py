@@ -1,0 +1,186 @@
+"""Normalisation: the spellings it joins, those it keeps apart, and what it survives."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.evaluation.normalise import (
+    Prepared,
+    convert,
+    normalise,
+    quantities,
+    stem,
+    unit_name,
+    words,
+)
+
+SAME = [
+    ("4x A100", "4 A100"),
+    ("x4 A100", "4× A100"),
+    ("four A100", "4 x A100"),
+    ("1,024 GB", "1024 gigabytes"),
+    ("256GB", "256 GB"),
+    ("256-GB", "256 gb"),
+    ("1\u202f024 nodes", "1024 nodes"),
+    ("one hundred and twenty-eight cores", "128 cores"),
+    ("three million credits", "3,000,000 credits"),
+    ("400k credits", "400,000 credits"),
+    ("1.5M credits", "1,500,000 credits"),
+    ("$52 million", "52000000 dollars"),
+    ("September 1, 2022", "1 September 2022"),
+    ("1st of Sept 2022", "2022-09-01"),
+    ("6.2 petaflops", "6.2 PF"),
+    ("200 Gbps", "200 Gb/s"),
+    ("50 percent", "50%"),
+    ("**Delta** has `Slurm`", "Delta has Slurm"),
+    ("[Delta](https://access-ci.org/delta) is up", "Delta is up"),
+    ("## Answer\n- Delta", "Answer Delta"),
+    ("Bridges‑2", "Bridges-2"),
+    (
+        "It is Slurm. <<SRC:compute-resources:delta.ncsa.access-ci.org>>",
+        "It is Slurm.",
+    ),
+    ("It is Slurm. <<SRC:compute-resources:delta.ncsa.ac", "It is Slurm."),
+    ("ＦＵＬＬ ｗｉｄｔｈ １２８", "full width 128"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), SAME)
+def test_spellings_of_one_thing_meet(a: str, b: str) -> None:
+    assert words(normalise(a)) == words(normalise(b))
+
+
+APART = [
+    ("400 Gb/s", "400 GB/s"),
+    ("256 GB", "256 GiB"),
+    ("A100", "100"),
+    ("Bridges-2", "Bridges"),
+    ("4.5 TB", "45 TB"),
+    ("1.5.2", "1.52"),
+    ("five and three", "eight"),
+    ("10 GB", "10 TB"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), APART)
+def test_different_things_stay_apart(a: str, b: str) -> None:
+    assert words(normalise(a)) != words(normalise(b))
+
+
+def test_numbers_in_names_are_no_quantities() -> None:
+    text = normalise("Bridges-2 has A100 and EPYC nodes on Stampede3; Anvil has 16.")
+    assert [q.literal for q in quantities(text)] == ["16"]
+
+
+def test_quantity_knows_unit_and_what_it_counts() -> None:
+    memory, cores, flops, jobs = quantities(
+        normalise("256 GB of memory, 128 AMD cores, 64 FP64 TFLOPS, 10 jobs per hour")
+    )
+    assert (memory.value, memory.unit, memory.nouns) == (256, "gb", ("of", "memory"))
+    assert (cores.value, cores.unit, cores.nouns) == (128, "", ("amd", "core"))
+    assert flops.unit == "tflops"
+    assert jobs.unit == "" and jobs.nouns[0] == "job"
+
+
+def test_a_version_is_no_number() -> None:
+    (version,) = quantities(normalise("Julia 1.5.2 is there"))
+    assert version.literal == "1.5.2" and version.value is None
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "to", "result"),
+    [
+        (2, "tb", "gb", 2000),
+        (1, "gib", "mib", 1024),
+        (1, "gb", "gib", None),
+        (90, "minute", "hour", 1.5),
+        (1, "gbit/s", "gb/s", None),
+        (1, "node", "gb", None),
+    ],
+)
+def test_conversion_stays_in_its_family(
+    value: float, unit: str, to: str, result: float | None
+) -> None:
+    assert convert(value, unit, to) == (None if result is None else pytest.approx(result))
+
+
+def test_unit_name_knows_spellings_and_capitals() -> None:
+    assert unit_name("GB") == "gb" and unit_name("hours") == "hour"
+    assert unit_name("Gb/s") == "gbit/s" and unit_name("GB/s") == "gb/s"
+    assert unit_name("nodes") == "" and unit_name("") == ""
+
+
+def test_stem_joins_plurals() -> None:
+    assert stem("gpus") == "gpu" and stem("sus") == "su" and stem("a100s") == "a100"
+    assert stem("class") == "class" and stem("is") == "is"
+
+
+@given(st.text(max_size=300))
+def test_normalising_twice_changes_nothing_more_than_once(text: str) -> None:
+    once = words(normalise(text))
+    assert words(normalise(" ".join(once))) == words(normalise(" ".join(once)))
+    assert "<<src:" not in normalise(f"{text} <<SRC:a:b>>")
+
+
+@given(st.integers(0, 10**12))
+def test_thousands_separators_never_change_a_number(n: int) -> None:
+    assert [q.value for q in quantities(normalise(f"has {n:,} nodes"))] == [n]
+
+
+@given(st.floats(0.001, 1e6), st.sampled_from(["GB", "TB", "GHz", "hours", "percent"]))
+def test_a_number_keeps_its_value_whether_the_unit_is_attached_or_not(x: float, unit: str) -> None:
+    number = f"{x:.3f}"
+    apart = quantities(normalise(f"is {number} {unit} now"))
+    joined = quantities(normalise(f"is {number}{unit} now"))
+    assert [(q.value, q.unit) for q in apart] == [(q.value, q.unit) for q in joined]
+    assert apart[0].unit
+
+
+WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+
+
+@given(st.sampled_from(range(13)), st.sampled_from(range(2, 10)))
+def test_number_words_add_up(small: int, tens: int) -> None:
+    tens_word = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()[tens]
+    assert normalise(f"{WORDS[small]} nodes") == f"{small} nodes"
+    if 1 <= small <= 9:
+        expected = 1000 * small + 100 * small + 10 * tens + small
+        said = f"{WORDS[small]} thousand {WORDS[small]} hundred and {tens_word}-{WORDS[small]}"
+        assert normalise(said) == str(expected)
+
+
+@pytest.mark.parametrize(
+    "bit",
+    [
+        "<<SRC:",
+        "[",
+        "one ",
+        "one and ",
+        "1,",
+        "x4",
+        "_",
+        "1.",
+        "é",
+        "😀",
+        "`",
+        "٣",
+        "Ⅷ",
+        "1 ",
+        "](",
+    ],
+)
+def test_a_megabyte_of_anything_is_read(bit: str) -> None:
+    # doubling the text must not more than about double the work: count the work in characters read
+    text = bit * (1_000_000 // len(bit.encode()))
+    prepared = Prepared(text)
+    assert isinstance(prepared.words, list)
+    assert isinstance(prepared.quantities, list)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
+def test_any_text_can_be_prepared(text: str) -> None:
+    p = Prepared(text)
+    assert all(isinstance(w, str) and w for w in p.words)
+    assert all(q.literal for q in p.quantities)

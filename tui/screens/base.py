@@ -1,0 +1,115 @@
+"""What all screens share: the frame, asking the desk, saying why a key cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import Screen
+
+from tui.asking import Asks
+from tui.bindings import place
+from tui.desk.api import Desk
+from tui.widgets.frame import KeyBar, StatusStrip, TabRow
+from tui.widgets.lists import RowList
+
+if TYPE_CHECKING:
+    from tui.app import ControlCentre
+
+WIDE = 100  # from here on panes stand side by side
+
+
+class DeskScreen(Asks, Screen[None]):
+    """Subclasses set MODE and give `body`, `reload` and `redraw`."""
+
+    MODE: ClassVar[str]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = place(self.MODE)
+
+    @property
+    def centre(self) -> ControlCentre:
+        return self.app  # type: ignore[return-value]
+
+    @property
+    def desk(self) -> Desk:
+        return self.centre.desk
+
+    @property
+    def in_sight(self) -> bool:
+        """Also below a dialog; not when another screen is shown."""
+        return self in self.app.screen_stack
+
+    @property
+    def wide(self) -> bool:
+        return self.app.size.width >= WIDE
+
+    def compose(self) -> ComposeResult:
+        yield StatusStrip()
+        yield TabRow(self.MODE)
+        with Vertical(id="body"):
+            yield from self.body()
+        yield KeyBar()
+
+    def body(self) -> ComposeResult:
+        raise NotImplementedError
+
+    def reload(self) -> None:
+        """Ask the desk for what this screen shows."""
+
+    def redraw(self) -> None:
+        """Draw what is known again: after a resize or in a new theme's colours."""
+
+    def recolour(self) -> None:
+        """Draw everything again in a new theme's colours."""
+        for rows in self.query(RowList):
+            rows.redraw(all_rows=True)
+        self.redraw()
+
+    def go_back(self) -> bool:
+        """One level back inside the screen; False if already at the top."""
+        return False
+
+    def why_not(self, action: str) -> str | None:
+        """Why `action` cannot be used now; None if it can."""
+        return None
+
+    def refused(self, action: str) -> bool:
+        """Say why not, if so."""
+        reason = self.why_not(action)
+        if reason is not None:
+            self.notify(reason, severity="warning", markup=False)
+        return reason is not None
+
+    def overview_changed(self) -> None:
+        self.query(StatusStrip).refresh()
+
+    def keys_changed(self) -> None:
+        self.query(KeyBar).refresh()
+
+    def crumb(self, value: str) -> None:
+        self.query_one(TabRow).show(value)
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.reload)
+
+    def on_screen_resume(self) -> None:
+        if self.is_mounted:
+            self.reload()
+
+    def on_resize(self) -> None:
+        if self.is_mounted:
+            self.call_after_refresh(self.redraw)
+
+    def no_route(self) -> str | None:
+        """The reason shown by every key that needs the host."""
+        state = self.desk.link().state
+        if state == "up":
+            return None
+        word = {"connecting": "still connecting to", "lost": "the link is lost to"}.get(
+            state, "no route to"
+        )
+        return f"{word} {self.desk.host_name}; ctrl+r opens it again"

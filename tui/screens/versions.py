@@ -1,0 +1,336 @@
+"""Versions: what exists, what is live where; promote and roll back, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import DataTable, Static
+
+from tui import clean
+from tui.bindings import VERSIONS, bindings
+from tui.desk.api import VersionRow
+from tui.present import versions, words
+from tui.present.versions import ENVIRONMENTS
+from tui.present.words import text
+from tui.screens.base import DeskScreen
+from tui.screens.evaluate import confirm_evaluation
+from tui.widgets.confirm import Ask, Choose, TypeName
+from tui.widgets.lists import RowTable
+from tui.widgets.pane import Pane
+
+Reasons = dict[str, str | None]
+
+
+class VersionsScreen(DeskScreen):
+    MODE = "versions"
+    CSS_PATH = "versions.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings(VERSIONS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: Sequence[VersionRow] = ()
+        self.events: Sequence[Mapping[str, Any]] = ()
+        self._detail: Mapping[str, Any] = {}
+        self._reasons: Reasons = {}
+        self._asked = False
+
+    def body(self) -> ComposeResult:
+        yield Static(id="empty")
+        with Pane(id="list"):
+            yield RowTable(versions.COLUMNS, id="table")
+        with Horizontal(id="panes"):
+            with Pane(id="detail"), VerticalScroll(id="detail-scroll"):
+                yield Static(id="detail-text")
+            with Pane(id="history"), VerticalScroll(id="history-scroll"):
+                yield Static(id="history-text")
+
+    def on_mount(self) -> None:
+        self.query_one("#list", Pane).title("versions")
+        self.query_one("#history", Pane).title("history")
+        self.query_one("#table").focus()
+        self.set_interval(3.0, self._poll)
+        self.redraw()
+
+    # what is shown
+
+    def reload(self) -> None:
+        self.ask(self._read, self._came, group="versions")
+
+    def _poll(self) -> None:
+        if self.in_sight:
+            self.ask(self._read, self._came, group="versions-poll", poll=True)
+
+    def _read(self) -> tuple[list[VersionRow], list[dict[str, Any]]]:
+        return list(self.desk.versions()), list(self.desk.history())
+
+    def _came(self, found: tuple[Sequence[VersionRow], Sequence[Mapping[str, Any]]]) -> None:
+        changed = (list(found[0]), list(found[1])) != (list(self.rows), list(self.events))
+        self.rows, self.events = found
+        if changed or not self._asked:
+            self._asked = True
+            self.redraw()
+            self._ask_detail()
+
+    def redraw(self) -> None:
+        empty = not self.rows
+        self.query_one("#empty").display = empty
+        for name in ("#list", "#panes"):
+            self.query_one(name).display = not empty
+        if empty:
+            self.query_one("#empty", Static).update(self._empty())
+            return
+        self.query_one(RowTable).fill([(v.model_version, versions.cells(v)) for v in self.rows])
+        self.query_one("#history-text", Static).update(
+            versions.history(self.events, self._history_width)
+        )
+        self._draw_detail()
+        self.keys_changed()
+
+    @property
+    def _history_width(self) -> int:
+        return self.query_one("#history-scroll").size.width - 1 or 40
+
+    def _empty(self) -> Text:
+        if not self._asked:
+            return text(("Reading the registry…", "dim"))
+        return text(
+            ("No version yet.\n\n", "strong"),
+            "A version is registered when a trained model has been evaluated:\nwork down the Pilot"
+            " checklist (",
+            ("1", "key"),
+            "), or start a training job on screen ",
+            ("3", "key"),
+            ".",
+        )
+
+    @property
+    def version(self) -> VersionRow | None:
+        chosen = self.query_one(RowTable).chosen
+        return next((v for v in self.rows if v.model_version == chosen), None)
+
+    @on(DataTable.RowHighlighted, "#table")
+    def highlighted(self) -> None:
+        self._ask_detail()
+
+    def _ask_detail(self) -> None:
+        version = self.version
+        if version is None:
+            return
+        name = version.model_version
+
+        def read() -> tuple[str, Mapping[str, Any], Reasons]:
+            reasons = {e: self.desk.why_not_promote(name, e) for e in ENVIRONMENTS}
+            return name, self.desk.version_detail(name), reasons
+
+        self.ask(read, self._detail_came, group="detail")
+
+    def _detail_came(self, found: tuple[str, Mapping[str, Any], Reasons]) -> None:
+        name, detail, reasons = found
+        version = self.version
+        if version is not None and version.model_version == name:
+            other = self._detail.get("model_version") != detail.get("model_version")
+            self._detail, self._reasons = detail, reasons
+            self._draw_detail()
+            self.keys_changed()
+            if other:
+                self.query_one("#detail-scroll", VerticalScroll).scroll_home(animate=False)
+
+    def _draw_detail(self) -> None:
+        version = self.version
+        if version is None:
+            return
+        pane = self.query_one("#detail", Pane)
+        name = words.short_version(version.model_version)
+        production = "production" in version.live_in
+        pane.set_class(production, "-production")
+        pane.title(text((name, "strong"), (" ● live in production", "warn") if production else ""))
+        if self._detail:
+            self.query_one("#detail-text", Static).update(
+                versions.detail(self._detail, self._reasons)
+            )
+        self.crumb(name)
+
+    def finds(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
+        table = self.query_one(RowTable)
+        for row, v in enumerate(self.rows):
+            where = ", ".join(v.live_in)
+            call = partial(table.move_cursor, row=row)
+            yield f"Version: {v.model_version}", where or v.status, call
+
+    def why_not(self, action: str) -> str | None:
+        version = self.version
+        if version is None:
+            return "there is no version yet"
+        if action == "evaluate":
+            return self.no_route()
+        if action == "roll_back" and not any(v.live_in for v in self.rows):
+            return "nothing is live, so there is nothing to roll back"
+        return None
+
+    # promote
+
+    def action_promote(self) -> None:
+        version = self.version
+        if self.refused("promote") or version is None:
+            return
+        name = version.model_version
+
+        def read() -> Reasons:
+            return {e: self.desk.why_not_promote(name, e) for e in ENVIRONMENTS}
+
+        self.ask(read, lambda reasons: self._choose_environment(version, reasons), group="promote")
+
+    def _choose_environment(self, version: VersionRow, reasons: Reasons) -> None:
+        rows = []
+        for environment, reason in reasons.items():
+            now = next((v.model_version for v in self.rows if environment in v.live_in), None)
+            label = text(f"{environment:<12}", (f"now {words.short_version(now or '–')}", "dim"))
+            if reason is not None:
+                label.append(f"   ▲ {clean.line(reason, 60)}", "warn")
+            rows.append((environment, label))
+        body = versions.gate_evidence(version)
+        title = f"Promote {version.model_version} to"
+
+        def chosen(environment: str | None) -> None:
+            if environment is not None:
+                self._confirm_promotion(version, environment, reasons[environment])
+
+        self.app.push_screen(Choose(title, body, rows), chosen)
+
+    def _confirm_promotion(
+        self, version: VersionRow, environment: str, refusal: str | None
+    ) -> None:
+        name = version.model_version
+        now = next((v.model_version for v in self.rows if environment in v.live_in), None)
+        body = text(
+            (environment, "strong"),
+            ": ",
+            words.short_version(now or "nothing"),
+            (" → ", "key"),
+            (words.short_version(name), "strong"),
+            "\n\n",
+        )
+        body.append_text(versions.gate_evidence(version))
+        if refusal is not None:
+            body.append("\n\n▲ not allowed: ", "loud")
+            body.append(clean.block(refusal))
+            reason = "override reason (it is recorded with your name)"
+        else:
+            reason = ""
+
+        def promote(answer: str | None) -> None:
+            if answer is None:
+                return
+            override = answer if refusal is not None else None
+            self.ask(
+                lambda: self.desk.promote(name, environment, override_reason=override),
+                lambda _: self._done(f"{name} is live in {environment}"),
+                group="promote",
+            )
+
+        verb = "overrides and promotes" if refusal is not None else "promotes"
+        title = "Promote against the gates?" if refusal is not None else "Promote?"
+        self.app.push_screen(TypeName(title, body, name, verb=verb, reason=reason), promote)
+
+    # roll back
+
+    def action_roll_back(self) -> None:
+        if self.refused("roll_back"):
+            return
+        live = [e for e in ENVIRONMENTS if any(e in v.live_in for v in self.rows)]
+
+        def read() -> Reasons:
+            return {e: self.desk.why_not_roll_back(e) for e in live}
+
+        self.ask(read, self._choose_roll_back, group="roll-back")
+
+    def _move(self, environment: str) -> tuple[str, str | None]:
+        now = next((v.model_version for v in self.rows if environment in v.live_in), "")
+        return now, versions.previous(self.events, environment, now)
+
+    def _choose_roll_back(self, reasons: Reasons) -> None:
+        open_ = [e for e, reason in reasons.items() if reason is None]
+        if not open_:
+            lines = [f"{e}: {reason}" for e, reason in reasons.items()]
+            self.centre.say("\n".join(lines), title="Cannot roll back", bad=True)
+            return
+        if len(open_) == 1 and len(reasons) == 1:
+            self._confirm_roll_back(open_[0])
+            return
+        rows = []
+        for environment, reason in sorted(reasons.items(), key=lambda pair: pair[1] is not None):
+            now, before = self._move(environment)
+            label = text(f"{environment:<12}", words.short_version(now), (" → ", "key"))
+            label.append(words.short_version(before or "?"))
+            if reason is not None:
+                label = text(f"{environment:<12}", (f"not now: {clean.line(reason, 60)}", "dim"))
+            rows.append((environment, label))
+
+        def chosen(environment: str | None) -> None:
+            if environment in open_:
+                self._confirm_roll_back(environment)
+            elif environment is not None:
+                self.notify(str(reasons[environment]), severity="warning", markup=False)
+
+        self.app.push_screen(Choose("Roll back", text("Which environment?"), rows), chosen)
+
+    def _confirm_roll_back(self, environment: str) -> None:
+        now, before = self._move(environment)
+        body = text(
+            (environment, "strong"),
+            ": ",
+            (words.short_version(now), "strong"),
+            (" → ", "key"),
+            (words.short_version(before or "the version before"), "strong"),
+            "\n\nThe version before becomes live at once. Nothing is deleted; you can promote "
+            "again at any time. The reason is recorded with your name.",
+        )
+
+        def roll_back(reason: str | None) -> None:
+            if reason:
+                self.ask(
+                    lambda: self.desk.roll_back(environment, reason),
+                    lambda back: self._done(f"{environment} is back on {back}"),
+                    group="roll-back",
+                )
+
+        dialog = Ask("Roll back?", body, verb="rolls back", placeholder="reason")
+        self.app.push_screen(dialog, roll_back)
+
+    def _done(self, message: str) -> None:
+        self.centre.say(message, title="Done")
+        self.centre.poll_overview()
+        self.reload()
+
+    # the rest
+
+    @on(DataTable.RowSelected, "#table")
+    def selected(self) -> None:
+        self.action_open_scores()
+
+    def action_open_scores(self) -> None:
+        version = self.version
+        if not self.refused("open_scores") and version is not None:
+            self.app.call_later(self.centre.open_scores, version.model_version)
+
+    def action_evaluate(self) -> None:
+        version = self.version
+        if not self.refused("evaluate") and version is not None:
+            confirm_evaluation(self, version.model_version)
+
+    def action_history(self) -> None:
+        self.toggle_class("-history")
+        self.call_after_refresh(self.redraw)
+
+    def go_back(self) -> bool:
+        if self.has_class("-history"):
+            self.remove_class("-history")
+            return True
+        return False

@@ -1,0 +1,32 @@
+"""A framed part of a screen with a title that is never read as markup."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.containers import Vertical
+from textual.content import Content
+
+
+class Pane(Vertical):
+    """Frame, title at the top left, a short state at the bottom right."""
+
+    DEFAULT_CSS = """
+    Pane {
+        border: round $border-blurred;
+        border-title-color: $text-muted;
+        border-subtitle-color: $text-muted;
+        padding: 0 1;
+        &:focus-within { border: round $border; border-title-color: $foreground; }
+    }
+    """
+
+    def title(self, value: Text | str) -> None:
+        self.border_title = self._content(value)
+
+    def subtitle(self, value: Text | str) -> None:
+        self.border_subtitle = self._content(value)
+
+    def _content(self, value: Text | str) -> Content:
+        if isinstance(value, str):
+            return Content(value)
+        return Content.from_rich_text(value, console=self.app.console)
