@@ -56,7 +56,7 @@ class ControlCentre(Asks, App[None]):
     """`ControlCentre(desk).run()`; `clock` gives Unix seconds (fixed in tests)."""
 
     TITLE = "ACCESS QA Control"
-    COMMANDS = App.COMMANDS | {DeskCommands}
+    COMMANDS = {DeskCommands}  # noqa: RUF012
     MODES = {m: _screen(m) for m in ("pilot", "train", "evaluate", "versions")}  # noqa: RUF012
     DEFAULT_MODE = "pilot"
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)

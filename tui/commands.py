@@ -36,6 +36,9 @@ class DeskCommands(Provider):
             yield from screen_finds(screen)
         for place in PLACES:
             yield f"Go to {place.name}", place.purpose, partial(app.action_go, place.mode)
+        yield "Theme", "Choose the colours", app.action_change_theme
+        yield "Screenshot", "Save the screen as SVG", app.action_screenshot
+        yield "Quit", "Leave. A running job goes on without the app  (q)", app.action_quit
         yield "Help: keys and signs", "What every key does here  (?)", app.action_help
         yield "Reconnect", "Open the route to the host again  (ctrl+r)", app.action_reconnect
 

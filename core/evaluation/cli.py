@@ -6,6 +6,8 @@ torch is imported only once a model has to answer.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import json
 import os
 import sys
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import QAError, UsageError
+from core.errors import DiskFull, EnvironmentProblem, QAError, UsageError
 
 if TYPE_CHECKING:
     from core.evaluation.plan import Plan
@@ -125,9 +127,13 @@ def _evaluate(plan: Plan, events_path: Path, *, as_json: bool, narrate: Any) -> 
         events.phase("preempted")
         say("stopped by a signal; every answer so far is kept, run again to go on")
         return EXIT_PREEMPTED
-    except QAError as e:
-        events.emit("error", **e.as_dict())
-        raise
+    except Exception as e:
+        known = _recognise(e, plan)
+        with contextlib.suppress(OSError):  # the disk may be what failed
+            events.emit("error", **(known.as_dict() if known else {"error": type(e).__name__}))
+        if known is None or known is e:
+            raise
+        raise known from e
     finally:
         events.close()
     if as_json:
@@ -136,6 +142,26 @@ def _evaluate(plan: Plan, events_path: Path, *, as_json: bool, narrate: Any) -> 
     else:
         print(report.render_text(document), flush=True)
     return 0
+
+
+def _recognise(error: Exception, plan: Plan) -> QAError | None:
+    """The typed form of what a full disk or memory raises; None if it is neither."""
+    if isinstance(error, QAError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(
+            "the disk is full",
+            why=str(error),
+            try_next="free space and run again: every answer so far is kept",
+        )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return EnvironmentProblem(
+            "memory ran out while answering",
+            why=str(error).splitlines()[0][:300] if str(error) else "",
+            try_next=f"run again with --batch-size {max(1, plan.batch_size // 2)}: every answer "
+            "so far is kept",
+        )
+    return None
 
 
 def _plan(args: argparse.Namespace) -> Plan:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core import base_models
-from core.evaluation import report, scores
+from core.evaluation import report, retrieval, scores
 from core.evaluation.answers import Answer, AnswerLog, read_answers
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.plan import Inputs, Plan, check
@@ -164,13 +164,16 @@ def _about(name: str, plan: Plan) -> dict[str, Any]:
     Not the system's name: yesterday's tuned version is today's previous one.
     """
     if name == "retrieval":
-        return {"pairs": [base_models.sha256(p) for p in plan.pairs]}
+        pairs = [base_models.sha256(p) for p in plan.pairs]
+        return {"pairs": pairs, "threshold": retrieval.THRESHOLD}
     base = base_models.resolve(plan.base_model, verify=False)
     adapter = _adapter(name, plan)
     weights = adapter / "adapter_model.safetensors" if adapter else None
+    template = base / "chat_template.jinja"
     return {
         "base_model": base.name,
         **base_models.identity(base),
+        "chat_template": base_models.sha256(template) if template.is_file() else None,
         "adapter": base_models.sha256(weights) if weights and weights.is_file() else None,
         "dtype": plan.dtype,
         "max_new_tokens": plan.max_new_tokens,
@@ -178,10 +181,8 @@ def _about(name: str, plan: Plan) -> dict[str, Any]:
 
 
 def _retrieve(sets: Sequence[_Set], plan: Plan, events: EventWriter) -> None:
-    from core.evaluation.retrieval import Store
-
     pairs = read_pairs(plan.pairs).pairs
-    with Store((p.question, p.answer) for p in pairs) as store:
+    with retrieval.Store((p.question, p.answer) for p in pairs) as store:
         for part in sets:
             for n, q in enumerate(part.todo()):
                 start = time.perf_counter()
@@ -215,7 +216,7 @@ def _generate(
     for part in sets:
         todo = part.todo()
         wording = {q.id: q.question for q in todo}
-        progress = _Progress(part, events)
+        progress = _Progress(part.what, len(part.questions), len(todo), events)
         # one at a time first: these times are the latency
         spread = {q.id for q in _spread(part.questions, plan.latency_sample)}
         alone = [q for q in todo if q.id in spread and part.what == name]
@@ -223,13 +224,13 @@ def _generate(
             model.answer_alone(alone[0])  # warm-up: the first call pays for allocation
         for q in alone:
             part.log.add(model.answer_alone(q), q.question, batch=1, device=model.device)
-            progress.tell()
+            progress.tell(1)
         asked = {q.id for q in alone}
         rest = [q for q in todo if q.id not in asked]
         for batch in model.answer_batches(rest, plan.batch_size):
             for answer in batch:
                 part.log.add(answer, wording[answer.id], batch=len(batch), device=model.device)
-            progress.tell()
+            progress.tell(len(batch))
         say(f"{part.what}: {len(part.questions)} questions answered")
     return model.notes
 
@@ -237,18 +238,16 @@ def _generate(
 class _Progress:
     """Events with the time that is left, judged by this run's own pace."""
 
-    def __init__(self, part: _Set, events: EventWriter) -> None:
-        self._part, self._events = part, events
-        self._began, self._first = time.perf_counter(), self._left()
+    def __init__(self, what: str, total: int, left: int, events: EventWriter) -> None:
+        self._what, self._total, self._left, self._events = what, total, left, events
+        self._began, self._given = time.perf_counter(), 0
 
-    def _left(self) -> int:
-        return len(self._part.todo())
-
-    def tell(self) -> None:
-        left, total = self._left(), len(self._part.questions)
-        rate = (self._first - left) / max(1e-9, time.perf_counter() - self._began)
-        eta = round(left / rate, 1) if rate > 0 else None
-        self._events.progress(total - left, total, self._part.what, eta)
+    def tell(self, answered: int) -> None:
+        self._given += answered
+        self._left -= answered
+        pace = (time.perf_counter() - self._began) / self._given
+        done = self._total - self._left
+        self._events.progress(done, self._total, self._what, round(self._left * pace, 1))
 
 
 def _adapter(name: str, plan: Plan) -> Path | None:

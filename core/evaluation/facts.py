@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.evaluation.labels import (
+    COUNT_NOUNS,
     NAME_WITH_DIGIT,
     Expected,
     NumberLabel,
@@ -26,10 +27,6 @@ _FILLERS = frozenset("of the a an total main usable up about".split())
 _SAME_THING = {"ram": "memory", "dram": "memory", "hbm2": "hbm", "hbm3": "hbm", "hbm2e": "hbm"}
 # other names of a counted thing; a GPU is mostly counted by its model: "four A100s"
 _SAME_NOUN = {"gpu": re.compile(r"card|accelerator|(?:a|b|h|l|p|t|v|gh|mi|rtx)\d{1,4}\w?")}
-_COUNT_NOUNS = frozenset(
-    "core node gpu cpu vcpu socket thread processor card superchip credit su job user file page "
-    "package project resource system site rack proposal member way".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +141,7 @@ def _same_kind(fact: NumberLabel, q: Quantity, answer: Prepared) -> bool:
     if q.value is None:
         return False
     if not fact.unit and not fact.nouns:
-        return True
+        return not (fact.unitless and q.unit)
     if fact.unit and q.unit:
         return convert(1.0, q.unit, fact.unit) is not None
     if q.unit:
@@ -155,7 +152,7 @@ def _same_kind(fact: NumberLabel, q: Quantity, answer: Prepared) -> bool:
         return True
     if _any_is(head, counted):
         return True
-    if any(n in _COUNT_NOUNS for n in counted) or (fact.unit and counted):
+    if any(n in COUNT_NOUNS for n in counted) or (fact.unit and counted):
         return False
     # "How many GPUs …?" "4 A100" and "The number of GPUs is 4."
     return fact.named_in_question or _any_is(head, words_before(answer.text, q.start))

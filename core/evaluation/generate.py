@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from core.errors import MissingComponent, UsageError
+from core.errors import UsageError
 from core.evaluation.answers import Answer
 
 Dtype = Literal["bfloat16", "float32"]
@@ -107,7 +107,11 @@ class Generator:
 
     def _harmless(self, text: str) -> str:
         """A question must not open a turn of its own: control tokens in it become plain text."""
-        for token in self.tokenizer.all_special_tokens:
+        # not every tokenizer lists its turn markers among the special tokens
+        added = [t for t in self.tokenizer.get_added_vocab() if t[:1] in "<["]
+        for token in sorted(
+            {*self.tokenizer.all_special_tokens, *added}, key=lambda t: (-len(t), t)
+        ):
             if token in text:
                 text = text.replace(token, token[:1] + " " + token[1:])
         return text
@@ -130,20 +134,16 @@ def load(
     A small update does not survive rounding to bf16. The merge is therefore checked: where the
     surviving update points elsewhere than the trained one (SMALLEST_COSINE), the adapter stays
     beside the weights, which is slower and right.
-    Raises MissingComponent (torch, transformers or peft not installed), UsageError (no adapter
-    there, or one for another model).
+    Raises UsageError: no adapter there, or one for another model.
     """
-    try:
-        import torch
-        from transformers import AutoModelForCausalLM
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
-        from core.training.attach import load_tokenizer
-    except ImportError as e:
-        raise MissingComponent(
-            f"a model cannot be run here: {e.name} is not installed",
-            try_next="pip install -c constraints.txt -e '.[train]', or score stored answers with "
-            "--answers NAME=FILE.jsonl",
-        ) from e
+    from core.training.attach import load_tokenizer
+
+    logging.set_verbosity_error()  # no progress bars in a log that is mirrored byte by byte
+    logging.disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer, stop_ids = load_tokenizer(base)
     model: Any = AutoModelForCausalLM.from_pretrained(

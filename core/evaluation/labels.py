@@ -32,6 +32,10 @@ STOP_WORDS = frozenset(
     "their he she which who what where when how not no yes so if then than each per both also only "
     "any all one up out into about over under more most some such other s".split()
 )
+COUNT_NOUNS = frozenset(
+    "core node gpu cpu vcpu socket thread processor card superchip credit su job user file page "
+    "package project resource system site rack proposal member way".split()
+)
 NEGATORS = frozenset("not no never without neither nor cannot none nothing unlike".split())
 _NEGATION = re.compile(rf"\b(?:{'|'.join(sorted(NEGATORS))})\b|n't\b")
 _CLAUSE = re.compile(r"[.;:,!?](?:\s|$)|\bbut\b")
@@ -50,10 +54,11 @@ class TextFact:
 
 @dataclass(frozen=True, slots=True)
 class NumberLabel:
-    """A number an answer must contain.
+    """A number an answer must contain. A label without a unit takes what the expected answer counts.
 
     unit: a measured unit (a value of UNITS) or "".  nouns: what is counted, head noun last; () for
-    a measured or a bare number.  aliases: padded word strings accepted in its place.
+    a measured or a bare number.  unitless: a bare number that is no measure, so that "40 GB" is not
+    40 of something.  aliases: padded word strings accepted in its place.
     """
 
     shown: str
@@ -63,6 +68,7 @@ class NumberLabel:
     tolerance: float = 0.0
     aliases: tuple[str, ...] = ()
     named_in_question: bool = False
+    unitless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ def expect(question: GoldenQuestion) -> Expected:
     guards: list[NumberLabel] = []
     for fact in question.key_facts:
         if isinstance(fact, Mapping):
-            numbers.append(_number_fact(fact, question_words))
+            numbers.append(_number_fact(fact, wanted, question_words))
         else:
             texts.append(_text_fact(fact, wanted))
             guards += _sole_number(fact, question_words)
@@ -199,7 +205,7 @@ def _text_fact(fact: Sequence[str], wanted: Prepared) -> TextFact:
     return TextFact(" / ".join(fact), alternatives, negated)
 
 
-def _number_fact(fact: NumberFact, question_words: frozenset[str]) -> NumberLabel:
+def _number_fact(fact: NumberFact, wanted: Prepared, question_words: frozenset[str]) -> NumberLabel:
     spelling = fact["unit"]
     unit = unit_name(spelling)
     nouns: tuple[str, ...] = ()
@@ -210,6 +216,11 @@ def _number_fact(fact: NumberFact, question_words: frozenset[str]) -> NumberLabe
             unit = counted[-1]
         else:
             nouns = tuple(counted)
+    unitless = False
+    if not spelling:
+        same = [q for q in wanted.quantities if q.value == float(fact["value"])]
+        unitless = bool(same) and not any(q.unit for q in same)
+        nouns = tuple(n for q in same[:1] for n in q.counted if n in COUNT_NOUNS)[-1:]
     return NumberLabel(
         shown=f"{fact['value']:,} {spelling}".strip(),
         value=float(fact["value"]),
@@ -218,6 +229,7 @@ def _number_fact(fact: NumberFact, question_words: frozenset[str]) -> NumberLabe
         tolerance=float(fact.get("tolerance", 0.0)),
         aliases=tuple(p for a in fact.get("aliases", []) if (p := _phrase(a))),
         named_in_question=(unit or "".join(nouns[-1:])) in question_words,
+        unitless=unitless,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from core import base_models
 from core.citations import SourceIndex
-from core.errors import RegistryNotLoaded, UsageError
-from core.evaluation.gates import Gates, gates_from, load_gates
+from core.errors import MissingComponent, RegistryNotLoaded, UsageError
+from core.evaluation.gates import Gates, gates_from, load_gates, pick_candidate
 from core.evaluation.golden import golden_sha256, load_golden
 from core.evaluation.scores import QuestionSet
 
@@ -125,6 +127,10 @@ def check(plan: Plan) -> Inputs:
                 why="there is no adapter_config.json",
                 try_next="give the folder that qa-train wrote (…/artifacts/adapter)",
             )
+    pick_candidate(names, plan.candidate)
+    if any(name in MODEL_SYSTEMS for name in plan.systems):
+        _need_packages()
+        base_models.resolve(plan.base_model, verify=False)
     golden = _questions(plan.golden, plan.limit)
     return Inputs(
         golden=golden,
@@ -132,6 +138,16 @@ def check(plan: Plan) -> Inputs:
         index=_index(plan.sources),
         gates=plan.gates or load_gates(),
     )
+
+
+def _need_packages() -> None:
+    for name in ("torch", "transformers", "peft"):
+        if find_spec(name) is None:
+            raise MissingComponent(
+                f"a model cannot be run here: {name} is not installed",
+                try_next="pip install -c constraints.txt -e '.[train]', or score stored answers "
+                "with --answers NAME=FILE.jsonl",
+            )
 
 
 def _questions(path: Path, limit: int | None) -> QuestionSet:

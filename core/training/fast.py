@@ -18,7 +18,7 @@ from torch import nn
 CHUNK = 128  # positions: 128 × 49k logits in float32 are 25 MB
 
 
-class HeadLoss(torch.autograd.Function):
+class HeadLoss(torch.autograd.Function):  # type: ignore[misc]
     """Sum of -log softmax(hidden Wᵀ)[target]; the head itself is frozen.
 
     hidden: (n, width).  weight: (vocabulary, width).  targets: (n,) of token ids.
@@ -51,7 +51,7 @@ class HeadLoss(torch.autograd.Function):
         return gradient * grads[0].to(gradient.dtype), None, None
 
 
-class LowRank(torch.autograd.Function):
+class LowRank(torch.autograd.Function):  # type: ignore[misc]
     """x: (…, in).  weight: (out, in), frozen.  a: (r, in), b: (out, r), float32.  scale: alpha / r."""
 
     @staticmethod
@@ -110,6 +110,6 @@ def use_low_rank(model: Any) -> int:
 
 def _product(base: nn.Linear, a: nn.Linear, b: nn.Linear, scale: float) -> Any:
     def forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        return LowRank.apply(x, base.weight, a.weight, b.weight, scale)  # type: ignore[no-untyped-call]
+        return LowRank.apply(x, base.weight, a.weight, b.weight, scale)
 
     return forward

@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
 from core.training.attach import Attached
+from core.training.batches import ByLength
 from core.training.data import IGNORED, Row
 from core.training.fast import HeadLoss, use_low_rank
 from core.training.recipe import Recipe
@@ -31,6 +32,10 @@ class LightSFTTrainer(SFTTrainer):  # type: ignore[misc]
 
     light = False
     tokens_seen = 0
+    batches: ByLength | None = None
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return self.batches or super()._get_train_sampler(train_dataset)
 
     def compute_loss(
         self,
@@ -95,7 +100,7 @@ def summed_nll(hidden: torch.Tensor, labels: torch.Tensor, head: Any) -> torch.T
     """
     wanted = labels[:, 1:] != IGNORED
     hidden = hidden[:, :-1][wanted]  # (labelled, width)
-    return HeadLoss.apply(hidden, head.weight, labels[:, 1:][wanted])  # type: ignore[no-any-return]
+    return HeadLoss.apply(hidden, head.weight, labels[:, 1:][wanted])
 
 
 def build(
@@ -122,8 +127,6 @@ def build(
         max_grad_norm=t.max_grad_norm,
         optim=t.optimizer,
         gradient_checkpointing=t.gradient_checkpointing,
-        train_sampling_strategy="group_by_length" if t.group_by_length else "random",
-        length_column_name="length",
         max_length=None,
         packing=False,
         bf16=gpu and recipe.model.dtype == "bfloat16",
@@ -146,7 +149,6 @@ def build(
     columns: dict[str, list[Any]] = {
         "input_ids": [r.input_ids for r in rows],
         "labels": [r.labels for r in rows],
-        "length": [len(r.input_ids) for r in rows],
     }
     trainer = LightSFTTrainer(
         model=attached.model,
@@ -155,6 +157,8 @@ def build(
         processing_class=attached.tokenizer,
         callbacks=callbacks,
     )
+    lengths = [len(r.input_ids) if t.group_by_length else 0 for r in rows]
+    trainer.batches = ByLength(lengths, t.batch_size, t.seed)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if t.light_loss:

@@ -42,14 +42,14 @@ def sha256(path: str) -> str:
 
 
 def manifest(root: str) -> list[dict[str, Any]]:
-    """Regular files below `root` as {name, size, sha256}; links and odd files are left out."""
+    """Regular files below `root` as {name, size, sha256}; links, odd and half files are left out."""
     found: list[dict[str, Any]] = []
     for folder, dirs, names in os.walk(root):
         dirs.sort()
         for name in sorted(names):
             path = os.path.join(folder, name)
             info = os.lstat(path)
-            if not stat.S_ISREG(info.st_mode):
+            if not stat.S_ISREG(info.st_mode) or (name[:1] == "." and name.endswith(".part")):
                 continue
             if len(found) >= MAX_ENTRIES:
                 raise Problem("too_many", "more than %d files below %s" % (MAX_ENTRIES, root))

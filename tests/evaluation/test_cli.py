@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from core import locations
 from core.evaluation.cli import main
+from core.jobdir import read_events
 from tests.evaluation.parts import (
     DEFERS,
     SOURCES,
@@ -79,7 +81,7 @@ def test_stored_answers_are_scored_without_a_model(
     assert printed["comparisons"]["mine_vs_retrieval"]["n"] == 16
     assert "golden questions" in captured.err  # narration
     assert Path(files["out"], "report.md").read_text("utf-8").startswith("# ")
-    kinds = [json.loads(x)["kind"] for x in Path(files["out"], "events.jsonl").open()]
+    kinds = [e["kind"] for e in read_events(Path(files["out"], "events.jsonl"))[0]]
     assert kinds[-1] == "result" and "progress" in kinds
 
 
@@ -106,7 +108,7 @@ def test_the_operators_own_registry_is_used_if_no_sources_are_given(
         (["--sources", "{empty}"], 5, "source registry is not loaded"),
         (["--sources", "/nowhere.jsonl"], 5, "source registry is not loaded"),
         (["--sources", "{broken}"], 2, "not a source"),
-        (["--answers", "other={empty}/none.jsonl"], 2, "no such file"),
+        (["--answers", "other=/nowhere.jsonl"], 2, "no such file"),
         (["--answers", "nameless"], 2, "not NAME=FILE"),
         (["--answers", "mine={mine}"], 2, "named twice"),
         (["--systems", "oracle"], 2, "unknown system 'oracle'"),
@@ -149,6 +151,30 @@ def test_a_golden_file_without_labels_is_refused(
     captured = capsys.readouterr()
     assert f"{bad}:1" in captured.err
     assert json.loads(captured.out)["error"] == "GoldenFileError"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (MemoryError(), "memory ran out"),
+    ],
+)
+def test_a_full_disk_or_memory_is_named(
+    files: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    says: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("core.evaluation.engine.evaluate", fail)
+    assert main(command(files, "--answers", f"mine={files['mine']}")) == 6
+    err = capsys.readouterr().err
+    assert says in err and "answer so far is kept" in err
+    assert '"error"' in Path(files["out"], "events.jsonl").read_text("utf-8")
 
 
 def test_answers_to_unknown_questions_are_passed_over_aloud(

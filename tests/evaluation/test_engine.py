@@ -55,6 +55,27 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def lively(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with weights so large that every word of the prompt changes the answer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model: Any = AutoModelForCausalLM.from_pretrained(str(tiny), dtype=torch.float32)
+    model.config.tie_word_embeddings = False
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        head = torch.nn.Linear(64, model.config.vocab_size, bias=False)
+        model.lm_head = head
+        for name, p in model.named_parameters():
+            if p.dim() == 2:
+                torch.nn.init.normal_(p, std=1.0 if "embed" in name else 0.4)
+    folder = tmp_path_factory.mktemp("lively")
+    model.save_pretrained(str(folder))
+    AutoTokenizer.from_pretrained(str(tiny)).save_pretrained(str(folder))
+    return folder
+
+
 @pytest.fixture
 def plan(tiny: Path, adapter: Path, tmp_path: Path) -> Plan:
     return Plan(
@@ -111,10 +132,10 @@ def test_from_questions_to_the_page(plan: Plan, events: EventWriter, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_batch_says_what_one_at_a_time_says(tiny: Path, adapter: Path) -> None:
+def test_a_batch_says_what_one_at_a_time_says(lively: Path) -> None:
     from core.evaluation import generate
 
-    model = generate.load(tiny, adapter, dtype="float32", max_new_tokens=24, device="cpu")
+    model = generate.load(lively, dtype="float32", max_new_tokens=24, device="cpu")
     alone = {q.id: model.answer_alone(q) for q in QUESTIONS}
     for size in (2, 5, len(QUESTIONS)):
         batched = {a.id: a for batch in model.answer_batches(QUESTIONS, size) for a in batch}
@@ -125,7 +146,7 @@ def test_a_batch_says_what_one_at_a_time_says(tiny: Path, adapter: Path) -> None
                 alone[i].tokens,
                 alone[i].finish,
             )
-    assert len({a.answer for a in alone.values()}) > 3  # the model does say different things
+    assert len({a.answer for a in alone.values()}) == len(QUESTIONS)  # it does listen
 
 
 @pytest.mark.slow
@@ -156,7 +177,7 @@ def test_a_small_update_is_not_lost_in_the_merge(tiny: Path, adapter: Path, tmp_
     small.mkdir()
     (small / "adapter_config.json").write_bytes((adapter / "adapter_config.json").read_bytes())
     weights = load_file(adapter / "adapter_model.safetensors")
-    shrunk = {k: v * (0.002 if "lora_B" in k else 1) for k, v in weights.items()}
+    shrunk = {k: v * (0.0003 if "lora_B" in k else 1) for k, v in weights.items()}
     save_file(shrunk, small / "adapter_model.safetensors")
     note = generate.load(tiny, small, dtype="bfloat16", device="cpu").notes[1]
     assert "not merged" in note
@@ -262,7 +283,7 @@ def _start(job: JobDir) -> subprocess.Popen[str]:
 def test_a_job_that_is_stopped_or_killed_goes_on_where_it_was(plan: Plan, tmp_path: Path) -> None:
     many = [replace(q, id=f"{q.id}-{n}") for n in range(12) for q in QUESTIONS[:10]]
     write_golden(plan.golden, many)
-    job = _job(plan, tmp_path)
+    job = _job(plan, tmp_path, systems=["base", "retrieval"], probe=None)
     answers = job.artifacts / "answers" / "base.jsonl"
     for how, code in ((signal.SIGTERM, EXIT_PREEMPTED), (signal.SIGKILL, -signal.SIGKILL)):
         before = answers.read_bytes().count(b"\n") if answers.exists() else 0
@@ -287,7 +308,7 @@ def test_a_job_that_is_stopped_or_killed_goes_on_where_it_was(plan: Plan, tmp_pa
     assert d["systems"]["base"]["unanswered"] == 0 and d["systems"]["base"]["accuracy"]["n"] == 120
     events, _ = read_events(job.events)
     assert events[-1]["kind"] == "result" and events[-1]["verdict"] == "NO-GO"
-    assert set(events[-1]["systems"]) == {"base", "retrieval", "tuned"}
+    assert set(events[-1]["systems"]) == {"base", "retrieval"}
     assert "preempted" in [e.get("name") for e in events]
     assert not any(e["kind"] == "unreadable" for e in events)
 

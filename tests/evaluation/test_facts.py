@@ -86,6 +86,16 @@ def test_counted_things(unit: str, answer: str, found: bool) -> None:
     assert check(q, answer).all_there is found
 
 
+def test_a_number_without_a_unit_takes_what_the_expected_answer_counts() -> None:
+    cores = question([number(40, "")], asked="What is in it?", expected="A node has 40 cores.")
+    assert good(cores, "It has 40 CPU cores.")
+    assert not check(cores, "It has 40 GB.").all_there
+    assert not check(cores, "It has 40 nodes.").all_there
+    assert not good(cores, "It has 40 cores, or 64 cores.")
+    model = question([number(7763, "")], asked="Which CPU?", expected="An AMD EPYC 7763 (Milan).")
+    assert good(model, "EPYC 7763") and not check(model, "7763 GB").all_there
+
+
 def test_a_second_value_for_the_same_thing_is_a_contradiction() -> None:
     assert check(MEMORY, "It has 256 GB of memory, or 512 GB of RAM.").contradictions == (
         "says 512 gb beside 256 gb",

@@ -89,7 +89,7 @@ def test_what_is_left_of_a_job_makes_it_an_orphan_that_can_be_stopped(local: Loc
     os.kill(first.runner_pid, signal.SIGKILL)
     os.kill(first.pid, signal.SIGKILL)
     until(lambda: procs.start_mark(first.pid) is None)
-    assert launcher.state("job-1").status == "orphan"
+    until(lambda: launcher.state("job-1").status == "orphan")
     launcher.stop("job-1")
     assert wait(launcher).status == "lost"
     launcher.start(sh("true", "job-2", accelerator="gpu0"))

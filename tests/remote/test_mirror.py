@@ -84,8 +84,10 @@ def test_local_cuts(local: Local, tmp_path: Path) -> None:
     into = tmp_path / "mirror"
     DirectLauncher(local).start(py(WRITER))
     mirror = Mirror(lambda: local, "job-1", into).start()
-    while not mirror.done.wait(0.1):
+    for _ in range(12):
+        grown(into, 300)
         local.cut()
+    assert mirror.done.wait(60)
     assert mirror.error is None and mirror.cuts >= 5
     check_whole(into, local.workdir / "jobs" / "job-1")
 
@@ -140,10 +142,12 @@ def test_two_mirrors_of_one_job_in_one_place(local: Local, tmp_path: Path) -> No
 
 def test_lines_show_while_the_job_runs(local: Local, tmp_path: Path) -> None:
     into = tmp_path / "mirror"
-    DirectLauncher(local).start(sh("echo first; read x < ../../go; echo last"))
+    local.workdir.mkdir()
     os.mkfifo(local.workdir / "go")
+    DirectLauncher(local).start(sh("echo first; read x < ../../go; echo last"))
     mirror = Mirror(lambda: local, "job-1", into).start()
     until(lambda: (into / "output.log").exists() and mirror.state())
+    until(lambda: (into / "output.log").stat().st_size > 5)
     assert (into / "output.log").read_text() == "first\n"
     state = mirror.state()
     assert state is not None and state.status == "running" and not mirror.done.is_set()
@@ -274,7 +278,7 @@ def test_following_costs_little_while_nothing_happens(local: Local, tmp_path: Pa
     DirectLauncher(local).start(sh("exec sleep 30"))
     mirror = Mirror(lambda: local, "job-1", tmp_path / "m").start()
     until(lambda: mirror.state() is not None)
-    (follower,) = [s for s in local.streams if "follow" in s.process.args[2]]  # type: ignore[index]
+    (follower,) = [s for s in local.streams if " follow " in s.process.args[2]]  # type: ignore[index]
 
     def used() -> float:
         fields = Path(f"/proc/{follower.process.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -184,7 +184,7 @@ def test_a_job_on_a_full_disk_still_has_its_end_recorded(
         launcher = DirectLauncher(local)
         launcher.start(sh("cat /dev/zero; cat /dev/zero > more; exit 9"))
         until(lambda: not launcher.state("job-1").active)
-        assert os.statvfs(small_disk).f_bavail == 0
+        assert os.statvfs(small_disk).f_bavail < 3
         state = launcher.state("job-1")
         assert (state.status, state.exit_code) == ("failed", 9)
         error = refused(lambda: launcher.start(sh("true", "job-2")))
@@ -267,7 +267,7 @@ def test_odd_listings_are_refused(tmp_path: Path, listing: Any) -> None:
         pack({"file": "x"}) + pack({}, b"abd") + pack({"end": True}),
         pack({"file": "x"}) + pack({}, b"ab") + pack({"end": True}),
         pack({"file": "x"}) + pack({}, b"abcd") + pack({"end": True}),
-        pack({"file": "x"}) + pack({}, b"abc") + pack({"file": "x"}) + pack({"end": True}),
+        pack({"file": "x"}) + pack({"file": "x"}) + pack({}, b"abc") + pack({"end": True}),
         pack({}, b"abc") + pack({"end": True}),
         pack({"end": True}),
         b"garbage\n",

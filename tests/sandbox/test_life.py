@@ -20,6 +20,7 @@ import pytest
 from core import locations
 from core.errors import EnvironmentProblem, MissingComponent, PortTaken
 from remote.sandbox import PASSCODE, Sandbox
+from remote.sandbox.files import Layout
 from tests.conftest import require
 from tests.sandbox.wire import connect, eventually, to_jump
 
@@ -233,6 +234,22 @@ def test_two_servers_on_one_directory(tmp_path: Path) -> None:
     finally:
         for sandbox in pair:
             sandbox.stop()
+
+
+def test_keys_are_made_by_one_start_at_a_time(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.make_directories()
+    sandbox = Sandbox(tmp_path)
+    starting = threading.Thread(target=sandbox.start)
+    try:
+        with layout.locked():
+            starting.start()
+            starting.join(2)
+            assert starting.is_alive() and not layout.identity.exists()
+        starting.join()
+        assert layout.identity.exists()
+    finally:
+        sandbox.stop()
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -135,3 +135,13 @@ def test_an_unknown_family_keeps_the_stock_loss(trainer: Any) -> None:
     trainer.light = False
     assert not trainers.use_light_loss(trainer, trainer.model)
     assert not trainer.light
+
+
+def test_the_loop_gets_other_batches_each_epoch(trainer: Any) -> None:
+    """The sampler's epoch is set through the library's loader."""
+    loader = trainer.get_train_dataloader()
+    seen = []
+    for epoch in (0, 1, 0):
+        loader.set_epoch(epoch)
+        seen.append([batch["input_ids"].tolist() for batch in loader])
+    assert seen[0] == seen[2] != seen[1]

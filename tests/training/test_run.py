@@ -298,3 +298,34 @@ def test_help_needs_neither_torch_nor_pydantic() -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "--init-adapter" in out
+
+
+def test_a_snapshot_of_one_row(request_for: Any, tmp_path: Path) -> None:
+    one = write_pairs(tmp_path / "one.jsonl", some_pairs(1))
+    request = request_for("one-row", "train.epochs=3", data=one)
+    assert run.train(request) == 0
+    summary = json.loads((request.out / "summary.json").read_text())
+    assert (summary["steps"], summary["pairs"]) == (3, 1)
+
+
+def test_an_answer_of_a_megabyte_is_refused_by_id(request_for: Any, tmp_path: Path) -> None:
+    rows = some_pairs(3)
+    rows[1]["messages"][1]["content"] = "all of it " * 100_000
+    big = write_pairs(tmp_path / "big.jsonl", rows)
+    with pytest.raises(UsageError, match="pair_1"):
+        run.train(request_for("big", *SHORT, data=big))
+
+
+@pytest.mark.slow
+def test_the_real_model_learns(tmp_path: Path, pairs_file: Path) -> None:
+    """The shipped recipe on the real model: a few steps, and the loss goes down."""
+    from core import base_models
+
+    base_models.fetch("smollm2-135m")
+    recipe = recipes.load_recipe("smollm2-135m", ["train.epochs=2"])
+    out = tmp_path / "real"
+    out.mkdir()
+    assert run.train(run.Request(recipe, pairs_file, out, out / "e.jsonl", out / "ck")) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["loss_last"] < summary["loss_first"] / 2
+    assert summary["modules_changed"] == 210 and summary["light_loss"]

@@ -121,11 +121,11 @@ def checklist_list(json: Json = False) -> None:
 
 
 @checklist.command("run")
-def checklist_run(item: str, host: str = "sandbox") -> int:
+def checklist_run(item: str, host: str = "sandbox", recipe: str = "smollm2-135m") -> int:
     """Run the check of one item on a host and store the evidence. Exit 4 if it failed."""
     from tui.desk.workbench import Workbench
 
-    bench = Workbench(host)
+    bench = Workbench(host, recipe=recipe)
     try:
         bench.connect()
         evidence = bench.run_item(item, say)

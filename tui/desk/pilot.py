@@ -142,7 +142,7 @@ def _retrain(bench: Workbench, first: str, stamp: Print, out: Print) -> str:
         bench.recipe,
         snapshot_id=snapshot.id,
         init_from=find_job(bench, "train", smoke=False).id,
-        overrides=["profile=retrain"],
+        overrides=["profile=continue"],
     )
     wait(bench, train_job, say)
     second = register_trained(bench, train_job)

@@ -26,7 +26,7 @@ def strip(
     """The status strip, exactly `width` cells. What matters least shrinks, then goes, first."""
     parts = {
         "link": _link(host, link),
-        "job": _job(overview.active_job if overview else None),
+        "job": _job(overview.active_job if overview else None, stale=link.state != "up"),
         "gauge": _gauge(gauge),
         "live": _live(overview),
         "unknown": _unknown(overview),
@@ -81,14 +81,14 @@ def _link(host: str, link: Link) -> list[Text]:
     return [text("laptop", (" ╌ ", "dim"), name, (" not connected", "dim"))] * 2
 
 
-def _job(job: JobRow | None) -> list[Text]:
+def _job(job: JobRow | None, *, stale: bool) -> list[Text]:
     if job is None:
         return [text(("○ no job", "dim")), text()]
     shape, role = words.state(job.status)
-    name = clean.line(job.routine, 16)
-    brief = text((f"{shape} ", role), name)
+    brief = text((f"{shape} ", "dim" if stale else role))
+    brief.append(clean.line(job.routine, 16), "dim" if stale else None)
     if job.progress is not None:
-        brief.append(f" {words.percent(job.progress)}", "strong")
+        brief.append(f" {words.percent(job.progress)}", "dim" if stale else "strong")
     full = brief.copy()
     if job.eta_s is not None:
         full.append(f" ETA {words.duration(job.eta_s)}", "dim")

@@ -112,7 +112,7 @@ class EvaluateScreen(DeskScreen):
             return text(("Looking for the newest evaluation…", "dim"))
         which = f" of {clean.line(self.version, 60)}" if self.version else ""
         return text(
-            (f"No evaluation{which} yet.\n\n", "strong"),
+            (f"\nNo evaluation{which} yet.\n\n", "strong"),
             "First run “Run qa-eval on trained model” on the Pilot screen (",
             ("1", "key"),
             "),\nor choose a version on the Versions screen (",

@@ -105,7 +105,7 @@ class PilotScreen(DeskScreen):
             return
         self._drawn = drawn
         shown = said[-12:] if running else ()
-        width = self.query_one("#scroll").size.width - 1 or 40
+        width = (self.query_one("#scroll").size.width or 41) - 1
         self.query_one("#detail", Static).update(
             pilot.detail(item, width=width, running=running, said=shown)
         )

@@ -76,6 +76,7 @@ class VersionsScreen(DeskScreen):
         if changed or not self._asked:
             self._asked = True
             self.redraw()
+            self.call_after_refresh(self.redraw)  # panes may have come into sight just now
             self._ask_detail()
 
     def redraw(self) -> None:
@@ -95,7 +96,7 @@ class VersionsScreen(DeskScreen):
 
     @property
     def _history_width(self) -> int:
-        return self.query_one("#history-scroll").size.width - 1 or 40
+        return (self.query_one("#history-scroll").size.width or 41) - 1
 
     def _empty(self) -> Text:
         if not self._asked:

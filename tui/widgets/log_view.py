@@ -163,12 +163,13 @@ class LogView(ScrollView, can_focus=True):
         if self._ours:
             return
         if new_value < old_value:
-            if self.following:
+            # at the very end it was a resize that moved us, not the operator
+            if self.following and new_value < self.max_scroll_y:
                 self.following = False
                 self._seen_lines = self.lines
                 self.refresh()
         elif not self.following and round(new_value) >= self.max_scroll_y:
-            self.follow()
+            self.call_later(self.follow)  # not from within a scrolling animation's own step
         self._tell()
 
     # what the operator asks for

@@ -1,0 +1,125 @@
+"""Promotion and rollback as an operator does them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.errors import Refused
+from tests.ui.conftest import NARROW, press, running, shown, until, write
+from tui.widgets.confirm import Problem
+
+OLD, NEW = "access-qa-v1.0.0", "access-qa-v1.1.0"
+
+
+async def test_list_detail_history_and_why_not(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, _):
+        await press(pilot, "6")
+        screen = shown(app)
+        for part in ("v1.1.0", "v1.0.0", "v0.9.1", "✘ NO-GO", "live in production",
+                     "dataset-2026-11-22-ab12cd34ef00", "r: 64", "jsmith",
+                     "not now, it is live in production already", "against the gates"):  # fmt: skip
+            assert part in screen, part
+        await press(pilot, "j")
+        await until(pilot, lambda: "not now, 2 gates fail" in shown(app))
+
+
+async def test_promote_needs_the_name_typed(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "p")
+        assert "gates" in shown(app) and "74 %" in shown(app), "evidence before the question"
+        await press(pilot, "enter")  # staging
+        assert "staging: v1.0.0 → v1.1.0" in shown(app)
+        await press(pilot, "enter")
+        await write(pilot, "access-qa-v1.0.0")
+        await press(pilot, "enter")
+        assert not any(c[0] == "promote" for c in desk.calls)
+        await pilot.press(*["backspace"] * len(OLD))
+        await write(pilot, NEW)
+        await press(pilot, "enter")
+        assert ("promote", NEW, "staging", None) in desk.calls
+        await until(pilot, lambda: "v1.1.0 is live in staging" in shown(app))
+        await until(pilot, lambda: "● staging v1.1.0" in shown(app), "the strip follows")
+
+
+async def test_promoting_against_the_gates_needs_a_reason_too(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "j", "p", "j", "enter")  # v1.0.0 to production
+        assert "not allowed: 2 gates fail" in shown(app)
+        await press(pilot, "tab")
+        await write(pilot, OLD)
+        await press(pilot, "enter")
+        assert not any(c[0] == "promote" for c in desk.calls), "no reason, no promotion"
+        await write(pilot, "demo for the board")
+        await press(pilot, "enter")  # to the name, which is typed already
+        await press(pilot, "enter")
+        await until(pilot, lambda: any(c[0] == "promote" for c in desk.calls))
+        assert ("promote", OLD, "production", "demo for the board") in desk.calls
+
+
+async def test_esc_promotes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "p", "enter", "escape")
+        assert len(app.screen_stack) == 1
+        assert not any(c[0] == "promote" for c in desk.calls)
+
+
+async def test_a_refusal_of_the_registry_is_shown(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.fail["promote"] = Refused("gates changed meanwhile", try_next="look again")
+        await press(pilot, "6", "p", "enter")
+        await write(pilot, NEW)
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, Problem))
+        assert "gates changed meanwhile" in shown(app) and "look again" in shown(app)
+
+
+async def test_roll_back_shows_from_and_to_and_needs_a_reason(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "r")
+        assert "not now: no version was live there before" in shown(app)
+        await press(pilot, "enter")  # production comes first: it is the one that can
+        assert "production: v1.1.0 → v1.0.0" in shown(app)
+        await press(pilot, "enter")
+        assert not any(c[0] == "roll_back" for c in desk.calls)
+        await write(pilot, "wrong answers on Delta")
+        await press(pilot, "enter")
+        assert ("roll_back", "production", "wrong answers on Delta") in desk.calls
+        await until(pilot, lambda: "production is back on access-qa-v1.0.0" in shown(app))
+        await until(pilot, lambda: "● prod v1.0.0" in shown(app))
+
+
+async def test_roll_back_that_cannot_be_says_why(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.live = {"staging": NEW}
+        await press(pilot, "6", "r", "enter")
+        await until(pilot, lambda: "no version was live there before" in shown(app))
+        assert not any(c[0] == "roll_back" for c in desk.calls)
+
+
+async def test_enter_shows_the_scores_and_esc_leads_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "enter")
+        await until(pilot, lambda: app.current_mode == "evaluate")
+        assert ("scores", NEW) in desk.calls
+        await press(pilot, "escape")
+        assert app.current_mode == "versions"
+
+
+async def test_narrow_history_takes_the_place_of_the_detail(tmp_path: Path) -> None:
+    async with running(tmp_path, size=NARROW) as (app, pilot, _):
+        await press(pilot, "6")
+        assert "first version" not in shown(app)
+        await press(pilot, "h")
+        assert "first version" in shown(app)
+        await press(pilot, "escape")
+        assert "first version" not in shown(app)
+
+
+async def test_empty_says_what_to_do_first(tmp_path: Path) -> None:
+    async with running(tmp_path, "empty") as (app, pilot, _):
+        await press(pilot, "6")
+        assert "No version yet" in shown(app) and "Pilot" in shown(app)
+        for key in ("p", "r", "e"):
+            await press(pilot, key)
+        await until(pilot, lambda: "there is no version yet" in shown(app))
+        assert len(app.screen_stack) == 1
