@@ -52,7 +52,21 @@ def terminal(tmp_path: Path, desk_env: dict[str, str]) -> Iterator[Terminal]:
     require(shutil.which("tmux"), "tmux")
     term = Terminal(str(tmp_path / "tmux"))
     env = [f"{k}={v}" for k, v in desk_env.items() if k.startswith("QA_")]
-    command = ["env", *env, sys.executable, "-m", "tui.cli", "app", "--host", "sandbox"]
+    # a snapshot plugin sets COLUMNS and LINES, which would overrule the terminal's own size
+    command = [
+        "env",
+        "-u",
+        "COLUMNS",
+        "-u",
+        "LINES",
+        *env,
+        sys.executable,
+        "-m",
+        "tui.cli",
+        "app",
+        "--host",
+        "sandbox",
+    ]
     term.run("new-session", "-d", "-x", "120", "-y", "40", *command)
     yield term
     subprocess.run([*term._tmux, "kill-server"], capture_output=True, check=False)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ from remote.route import Route
 from tests.remote.conftest import refused
 from tests.remote.local import Local, py, sh, until
 
-LINES = 3000
+LINES, BATCHES = 3000, 8
+LINE_BYTES = 15
+# Each batch but the first waits for its gate, so that a test decides how long the job takes.
 WRITER = f"""
-import sys, time, json
+import os, sys, time, json
 events = open("events.jsonl", "ab", buffering=0)
 for n in range({LINES}):
+    while n % {LINES // BATCHES} == 0 and not os.path.exists("gate%d" % (n // {LINES // BATCHES})):
+        time.sleep(0.01)
     print(f"line {{n:06d}} ü", flush=True)
     if n % 10 == 0:
         events.write(json.dumps({{"t": n, "kind": "metric", "step": n}}).encode() + b"\\n")
@@ -50,17 +55,23 @@ def check_whole(into: Path, theirs: Path) -> None:
     assert mine.spec().id == "job-1"
 
 
-def grown(into: Path, by: int) -> None:
-    """Wait until the mirror has gone on by that many bytes, or the job has ended."""
+def open_gates(job: Path, *which: int) -> None:
+    until(job.exists)
+    for n in which or range(BATCHES):
+        (job / f"gate{n}").touch()
+
+
+def reached(into: Path, size: int) -> None:
+    """Wait until the mirror holds that many bytes."""
     path = into / "output.log"
-    start = path.stat().st_size if path.exists() else 0
-    state = into / "state.json"
-    until(
-        lambda: (
-            (path.exists() and path.stat().st_size >= start + by)
-            or (state.exists() and "ended_at" in state.read_text())
-        )
-    )
+    until(lambda: path.exists() and path.stat().st_size >= size, 60)
+
+
+def cut_in_each_batch(into: Path, job: Path, cut: Callable[[], None]) -> None:
+    for batch in range(BATCHES):
+        open_gates(job, batch)
+        reached(into, (batch * LINES // BATCHES + 20) * LINE_BYTES)
+        cut()
 
 
 def test_many_cuts_lose_and_double_nothing(pair: Any, tmp_path: Path) -> None:
@@ -69,13 +80,11 @@ def test_many_cuts_lose_and_double_nothing(pair: Any, tmp_path: Path) -> None:
     into = tmp_path / "mirror"
     DirectLauncher(route).start(py(WRITER))
     mirror = Mirror(lambda: route.ensure(), "job-1", into).start()
-    for _ in range(8):
-        grown(into, 2000)
-        pair.cut()
-        until(lambda: route.alive or mirror.done.is_set())
+    job = Path(pair.host.workdir) / "jobs" / "job-1"
+    cut_in_each_batch(into, job, pair.cut)
     assert mirror.done.wait(60)
-    assert mirror.error is None and mirror.cuts >= 3
-    check_whole(into, Path(pair.host.workdir) / "jobs" / "job-1")
+    assert mirror.error is None and mirror.cuts >= BATCHES - 1
+    check_whole(into, job)
     assert not mirror._thread.is_alive()
     route.close()
 
@@ -84,16 +93,16 @@ def test_local_cuts(local: Local, tmp_path: Path) -> None:
     into = tmp_path / "mirror"
     DirectLauncher(local).start(py(WRITER))
     mirror = Mirror(lambda: local, "job-1", into).start()
-    for _ in range(12):
-        grown(into, 300)
-        local.cut()
+    job = local.workdir / "jobs" / "job-1"
+    cut_in_each_batch(into, job, local.cut)
     assert mirror.done.wait(60)
-    assert mirror.error is None and mirror.cuts >= 5
-    check_whole(into, local.workdir / "jobs" / "job-1")
+    assert mirror.error is None and mirror.cuts >= BATCHES - 1
+    check_whole(into, job)
 
 
 CLIENT = """
 import sys, time
+from collections.abc import Callable
 from pathlib import Path
 from remote.hosts import Host, Jump
 from remote.launch import DirectLauncher
@@ -115,17 +124,20 @@ def test_kill_9_of_the_client_and_reattach(pair: Any, tmp_path: Path) -> None:
     into = tmp_path / "mirror"
     argv = [sys.executable, "-c", CLIENT, repr(pair.host), str(into)]
     client = subprocess.Popen(argv)
-    grown(into, 3000)
+    job = Path(pair.host.workdir) / "jobs" / "job-1"
+    open_gates(job, 0)
+    reached(into, 1000)
     client.kill()
     assert client.wait() == -signal.SIGKILL
     had = (into / "output.log").stat().st_size
     with Route(pair.host) as route:
         state = DirectLauncher(route).state("job-1")
-        assert state.status in ("running", "failed")
+        assert state.status == "running"
+        open_gates(job)
         mirror = Mirror(lambda: route, "job-1", into).start()
         assert mirror.done.wait(60) and mirror.error is None
     assert had > 0
-    check_whole(into, Path(pair.host.workdir) / "jobs" / "job-1")
+    check_whole(into, job)
     # what is whole is read without any link
     offline = Mirror(lambda: pytest.fail("no link is needed"), "job-1", into).start()  # type: ignore[arg-type, return-value]
     assert offline.done.wait(5) and offline.error is None
@@ -134,6 +146,7 @@ def test_kill_9_of_the_client_and_reattach(pair: Any, tmp_path: Path) -> None:
 def test_two_mirrors_of_one_job_in_one_place(local: Local, tmp_path: Path) -> None:
     into = tmp_path / "mirror"
     DirectLauncher(local).start(py(WRITER))
+    open_gates(local.workdir / "jobs" / "job-1")
     mirrors = [Mirror(lambda: local, "job-1", into).start() for _ in range(2)]
     for mirror in mirrors:
         assert mirror.done.wait(60) and mirror.error is None
@@ -173,9 +186,11 @@ def test_stop_ends_the_thread_and_a_new_mirror_goes_on(local: Local, tmp_path: P
     into = tmp_path / "mirror"
     DirectLauncher(local).start(py(WRITER))
     mirror = Mirror(lambda: local, "job-1", into).start()
-    grown(into, 2000)
+    open_gates(local.workdir / "jobs" / "job-1", 0)
+    reached(into, 1000)
     mirror.stop()
     assert not mirror._thread.is_alive() and not mirror.done.is_set()
+    open_gates(local.workdir / "jobs" / "job-1")
     mirror = Mirror(lambda: local, "job-1", into).start()
     assert mirror.done.wait(60)
     check_whole(into, local.workdir / "jobs" / "job-1")

@@ -203,11 +203,13 @@ def test_the_server_ends_on_sigterm_while_its_lifeline_is_open(sandbox: Sandbox)
     assert "Traceback" not in (sandbox.directory / "server.log").read_text()
 
 
-def test_a_frozen_server_can_be_stopped(sandbox: Sandbox) -> None:
-    pid = sandbox.pid
+def test_a_frozen_server_is_stopped_in_good_order(sandbox: Sandbox, sleepers: list[int]) -> None:
+    pid, link = sandbox.pid, connect(sandbox.host)
+    sleepers.append(int(link.start("echo $$; exec sleep 600").makefile("rb").readline()))
     sandbox.freeze()
     sandbox.stop()
     assert pid and not alive(pid)
+    eventually(lambda: not alive(sleepers[0]), "it had the time to end what it ran")
 
 
 def test_two_servers_on_one_directory(tmp_path: Path) -> None:

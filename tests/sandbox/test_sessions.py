@@ -113,7 +113,8 @@ def test_a_client_that_does_not_read_holds_the_command_back(link: Link, work: Pa
 
 
 def test_a_command_that_does_not_read_holds_the_client_back(link: Link) -> None:
-    channel = link.start("read word; sleep 1000")
+    channel = link.start("echo $$; exec sleep 600")
+    pid = int(channel.makefile("rb").readline())
     channel.settimeout(0.5)
     sent = 0
     with pytest.raises(TimeoutError):
@@ -121,6 +122,7 @@ def test_a_command_that_does_not_read_holds_the_client_back(link: Link) -> None:
             sent += channel.send(b"\n" * CHUNK)
     assert sent < 32 * MB
     channel.close()
+    link.run(f"kill {pid}")
 
 
 def test_a_long_lived_command_answers_line_by_line(link: Link) -> None:

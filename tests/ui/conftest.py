@@ -66,7 +66,7 @@ async def running(
     """The app on a fake desk; afterwards no defect of the program may have shown."""
     desk = desk or FakeDesk(root / "jobs", state)
     app = make_app(desk)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         yield app, pilot, desk
         desk.release.set()
@@ -90,3 +90,8 @@ def shown(app: ControlCentre) -> str:
     width, height = app.size
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in line)[:width] for line in lines[:height])
+
+
+def told(app: ControlCentre) -> str:
+    """The notices in the corner, unwrapped."""
+    return "\n".join(f"{n.title} {n.message}" for n in app._notifications)

@@ -54,7 +54,7 @@ async def shoot(
 ) -> str:
     with tempfile.TemporaryDirectory() as folder:
         app = ControlCentre(FakeDesk(Path(folder), state), clock=lambda: NOW)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             if theme:
                 app.theme = theme
             await settle(app, pilot)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import LinkLost
-from tests.ui.conftest import NARROW, press, running, settle, shown, until, write
+from tests.ui.conftest import NARROW, press, running, settle, shown, told, until, write
 from tests.ui.fakes import FakeDesk
 from tui.widgets.confirm import Problem
 from tui.widgets.lists import RowList
@@ -34,7 +34,7 @@ async def test_running_a_check_shows_its_lines_live_and_stores_evidence(tmp_path
         assert "running" in shown(app)
 
         await pilot.press("enter")  # a second one is refused, with the reason
-        await until(pilot, lambda: "one check at a time" in shown(app))
+        await until(pilot, lambda: "one check at a time" in told(app))
         assert [c for c in desk.calls if c[0] == "run_item"] == [("run_item", "metrics")]
 
         desk.release.set()

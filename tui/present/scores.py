@@ -47,7 +47,8 @@ WIDE = 90
 
 def systems(scores: Scores) -> list[str]:
     """Known systems in the page's order, then any other."""
-    names = [str(n) for n in field(scores, "systems", {}) or {}]
+    found = field(scores, "systems")
+    names = [str(n) for n in found] if isinstance(found, Mapping) else []
     return [n for n in ORDER if n in names] + sorted(n for n in names if n not in ORDER)
 
 
@@ -68,7 +69,7 @@ def headline(scores: Scores, width: int) -> Text:
     digest = clean.line(field(golden, "sha256") or "", 80)
     if digest and width >= 100:
         out.append(f" {digest[:12]}", "faint")
-    gates = [str(field(g, "verdict", "")).upper() for g in field(scores, "gates", []) or []]
+    gates = [str(field(g, "verdict", "")).upper() for g in words.rows(scores, "gates")]
     tally = text()
     for name, label in (("FAIL", "fail"), ("UNDECIDED", "undecided"), ("PASS", "pass")):
         n = gates.count(name)
@@ -80,7 +81,7 @@ def headline(scores: Scores, width: int) -> Text:
 
 def sentences(scores: Scores, limit: int = 4) -> Text | None:
     """What a reader must not miss, one sentence a line; words in capitals are loud."""
-    said = [clean.line(x, 300) for x in field(scores, "headline", None) or [] if x]
+    said = [clean.line(x, 300) for x in words.rows(scores, "headline") if x]
     # the first one repeats the verdict and the count of gates
     said = [x for x in said if not x.startswith(clean.line(field(scores, "verdict"), 20) + ":")]
     if not said:
@@ -156,7 +157,7 @@ def table(scores: Scores, width: int) -> Text:
         )
     head.append("gate    verdict" if wide else "gate   verdict", "dim")
     lines = [head]
-    gates = [g for g in field(scores, "gates", None) or [] if isinstance(g, Mapping)]
+    gates = [g for g in words.rows(scores, "gates") if isinstance(g, Mapping)]
     left = list(gates)
     for metric, label in METRICS:
         values = [_value(scores, name, metric) for name in names]
@@ -217,7 +218,7 @@ def _note(gate: Mapping[str, Any]) -> str:
 def actions(scores: Scores) -> Text:
     """What to do about each gate that does not pass."""
     out = text()
-    for gate in field(scores, "gates", None) or []:
+    for gate in words.rows(scores, "gates"):
         if not isinstance(gate, Mapping) or not (note := _note(gate)):
             continue
         word, role = words.verdict(gate.get("verdict"))
@@ -248,7 +249,7 @@ def failures(scores: Scores) -> list[Mapping[str, Any]]:
     """Questions the judged system did not answer rightly, by category then id."""
     found = [
         q
-        for q in field(scores, "questions", []) or []
+        for q in words.rows(scores, "questions")
         if isinstance(q, Mapping)
         and q.get("system") == subject(scores)
         and str(q.get("grade", "")).lower() not in RIGHT
@@ -297,7 +298,7 @@ def _marked(question: Mapping[str, Any]) -> tuple[Text, list[str]]:
     body = Text(clean.block(question.get("answer") or "") or "(empty answer)", end="")
     classes: list[str] = []
     position = 0
-    for marker in question.get("markers") or []:
+    for marker in words.rows(question, "markers"):
         name = str(field(marker, "class", ""))
         shape, role, _ = MARKERS.get(name, ("·", "dim", ""))
         shown = clean.line(field(marker, "text") or "")

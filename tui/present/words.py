@@ -199,3 +199,9 @@ def short_environment(value: str) -> str:
 def field(value: Mapping[str, Any] | None, name: str, default: Any = None) -> Any:
     """`value[name]` where value may be missing or of a shape from another program version."""
     return value.get(name, default) if isinstance(value, Mapping) else default
+
+
+def rows(value: Mapping[str, Any] | None, name: str) -> list[Any]:
+    """`value[name]` if it is a list, else an empty one."""
+    found = field(value, name)
+    return list(found) if isinstance(found, list | tuple) else []

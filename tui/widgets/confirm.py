@@ -122,7 +122,10 @@ class Choose(Dialog[str]):
     @on(OptionList.OptionSelected)
     def picked(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.dismiss(event.option.id)
+        self.pick(event.option.id)
+
+    def pick(self, name: str | None) -> None:
+        self.dismiss(name)
 
 
 class StartTraining(Choose):
@@ -145,9 +148,7 @@ class StartTraining(Choose):
             body = jobs.start_text(chosen, self._host, smoke=self.smoke)
         self.query_one("#body", Static).update(body)
 
-    @on(OptionList.OptionSelected)
-    def picked(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
+    def pick(self, name: str | None) -> None:
         self.notify("press y to start", markup=False, timeout=3)
 
     def on_mount(self) -> None:
