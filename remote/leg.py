@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,16 +42,16 @@ _log = logging.getLogger("paramiko")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False
 _log.setLevel(logging.CRITICAL + 1)
-_previous_hook = threading.excepthook
 
 
-def _quiet_hook(args: Any) -> None:
-    """A transport that is closed under its own thread may end in EOFError: of no interest."""
-    if not isinstance(args.thread, paramiko.Transport):
-        _previous_hook(args)
+class Transport(paramiko.Transport):
+    """A transport that is closed under its own thread may end in EOFError: of no interest, and a
+    traceback would be written over the screen.
+    """
 
-
-threading.excepthook = _quiet_hook
+    def run(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            super().run()
 
 
 class Meter:
@@ -164,7 +164,7 @@ def open_leg(spot: Spot, sock: Any, prompter: Prompter) -> Leg:
     meter = Meter(sock)
     transport: paramiko.Transport | None = None
     try:
-        transport = paramiko.Transport(meter)  # type: ignore[arg-type]
+        transport = Transport(meter)  # type: ignore[arg-type]
         _configure(transport, spot)
         _handshake(transport, spot)
         _check_key(transport, spot, prompter)

@@ -22,7 +22,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """utilisation 0..1; memory in bytes; at: time.monotonic() of its arrival. None: not known."""
+    """utilisation 0..1; memory in bytes; at: time.time() of its arrival here. None: not known."""
 
     kind: Literal["gpu", "cpu"]
     name: str
@@ -134,7 +134,7 @@ class Readings:
     def all(self) -> tuple[Reading, ...]:
         """All GPUs, then the CPU. Instant."""
         cpu = (self._cpu,) if self._cpu else ()
-        newest = cpu[0].at if cpu else time.monotonic()
+        newest = cpu[0].at if cpu else time.time()
         return tuple(g for g in self._gpus if newest - g.at < STALE_GPU_S) + cpu
 
     def _run(self) -> None:
@@ -153,7 +153,7 @@ class Readings:
                 *lines, buffer = (buffer + data).split(b"\n")
                 buffer = buffer[-MAX_LINE:]
                 for line in lines:
-                    cpu, gpus = parse_record(line, time.monotonic())
+                    cpu, gpus = parse_record(line, time.time())
                     self._cpu = cpu or self._cpu
                     if gpus:
                         self._gpus = tuple(gpus)

@@ -217,9 +217,7 @@ class Route:
         command = "exec /bin/sh -c " + shlex.quote("exec " + shlex.join(argv))
         try:
             channel.exec_command(command)
-            # Something sent after the request ends the far side's wait for our acknowledgement.
-            # (paramiko's send_ignore would do, but is malformed and ends stricter servers' patience.)
-            channel.get_transport().global_request("keepalive@openssh.com", wait=False)
+            _nudge(channel)
         except (paramiko.SSHException, EOFError, OSError) as e:
             channel.close()
             raise LinkLost(
@@ -324,7 +322,7 @@ class ChannelDuplex:
     def collect(self, until: float, max_output: int, name: str) -> Completed:
         """stdout and stderr to their end."""
         channel, parts = self._channel, ([], [])  # type: ignore[var-annotated]
-        size, pause = 0, 0.002
+        size, pause, nudges = 0, 0.002, 3
         while True:
             ended = channel.exit_status_ready() and (channel.eof_received or channel.closed)
             moved = False
@@ -350,12 +348,23 @@ class ChannelDuplex:
                     f"{name} did not end in time on the host",
                     try_next="the host may be overloaded; try again",
                 )
+            if nudges and (moved or channel.eof_received):
+                nudges -= 1
+                _nudge(channel)
             pause = 0.002 if moved else min(pause * 1.5, 0.05)
             time.sleep(pause)
         return Completed(channel.exit_status, b"".join(parts[0]), b"".join(parts[1]))
 
     def close(self) -> None:
         self._channel.close()
+
+
+def _nudge(channel: paramiko.Channel) -> None:
+    """Send something of no meaning: it ends the far side's wait for our acknowledgement (40 ms).
+
+    paramiko's send_ignore would do, but is malformed, and stricter servers hang up on it.
+    """
+    channel.get_transport().global_request("keepalive@openssh.com", wait=False)
 
 
 def _cut() -> LinkLost:

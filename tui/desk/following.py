@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import locations
 from core.errors import JobFailed, NotFound
-from core.jobdir import SUCCEEDED, JobDir, JobState, read_events
+from core.jobdir import ENDED, SUCCEEDED, JobDir, JobState, read_events
 from tui.desk.api import JobRow, Say
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 class Following:
     """One mirror thread for each job that is being followed."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, on_end: Callable[[str], None] = lambda job_id: None) -> None:
         self._line = line
+        self._on_end = on_end
+        self._ended: dict[str, JobRow] = {}  # rows of ended jobs do not change
         self._mirrors: dict[str, Mirror] = {}
         self._lock = threading.Lock()
 
@@ -46,7 +49,13 @@ class Following:
                 mirror = Mirror(self._line.route, job_id, self.dir(job_id).path)
                 mirror.start()
                 self._mirrors[job_id] = mirror
+                threading.Thread(target=self._watch, args=(mirror,), daemon=True).start()
             return mirror
+
+    def _watch(self, mirror: Mirror) -> None:
+        mirror.done.wait()
+        if mirror.error is None:
+            self._on_end(mirror.job_id)
 
     def wait(self, job_id: str, say: Say) -> JobState:
         """Until the job has ended and its last line is here. `say` gets its progress in words."""
@@ -104,7 +113,10 @@ class Following:
         rows = []
         for path in self.root.glob("*/spec.json"):
             try:
-                rows.append(self.row(JobDir(path.parent)))
+                row = self._ended.get(path.parent.name) or self.row(JobDir(path.parent))
+                if row.status in ENDED:
+                    self._ended[row.id] = row
+                rows.append(row)
             except (OSError, ValueError, TypeError):
                 continue  # a mirror that is just being made; the next look will find it
         return sorted(rows, key=lambda r: r.submitted_at or time.time(), reverse=True)

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import locations
-from core.errors import NotFound, QAError
-from core.jobdir import JobDir
-from tui.desk.api import Say
-from tui.desk.launching import Placed, sha256_file
+from core.errors import NotFound
+from tui.desk.launching import Placed
 from tui.desk.selecting import probe_rows
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
-
-
-def reattach(bench: Workbench) -> list[str]:
-    """Follow every job of this host that is still active there or whose mirror is not complete."""
-    taken = []
-    for job_id, state in bench.line.launcher().list():
-        known = bench.following.dir(job_id).state()
-        if state.active or known is None or known.active:
-            bench.following.follow(job_id)
-            taken.append(job_id)
-    return taken
 
 
 def latest_snapshot(bench: Workbench) -> str:
@@ -138,75 +124,6 @@ def _reusable(
                 "previous", bench.launching.job_path(row.id, "artifacts/answers/tuned.jsonl")
             )
     return found
-
-
-def fetch_result(bench: Workbench, job_id: str, names: list[str]) -> JobDir:
-    """Bring named artifacts of an ended job to its mirror, verified by hash."""
-    from remote.sync import fetch_artifacts
-
-    job = bench.following.dir(job_id)
-    fetch_artifacts(bench.line.route(), job_id, job.path, names)
-    return job
-
-
-def register_trained(bench: Workbench, job_id: str) -> str:
-    """Register the version a finished training job made, as a candidate. Returns its name."""
-    from core.registry import versions
-
-    job = fetch_result(bench, job_id, ["summary.json"])
-    summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
-    spec = job.spec()
-    reg = bench.registry()
-    version = versions.register(
-        reg,
-        base_model=summary["base_model"],
-        dataset_version=spec.settings["snapshot"],
-        training_config=spec.settings["recipe"],
-        created_by=spec.requested_by,
-        train_job=job_id,
-        adapter_path=bench.launching.job_path(job_id, "artifacts/adapter"),
-        adapter_sha256=summary["adapter_sha256"],
-        reproducibility={"code": spec.env.get("PYTHONPATH", "").rsplit("/", 1)[-1],
-                         "pins_sha256": _pins(), "inputs": spec.inputs, **summary},
-    )  # fmt: skip
-    return version.model_version
-
-
-def _pins() -> str | None:
-    try:
-        return sha256_file(locations.project_root() / "constraints.txt")
-    except QAError:
-        return None
-
-
-def keep_evaluation(bench: Workbench, job_id: str) -> dict[str, Any]:
-    """Bring the scores of a finished evaluation home and store them with the version."""
-    from core.registry import evaluations, sources
-
-    names = ["scores.json", "report.md"]
-    job = fetch_result(bench, job_id, names)
-    scores: dict[str, Any] = json.loads((job.artifacts / "scores.json").read_text("utf-8"))
-    reg = bench.registry()
-    version = job.spec().settings["version"]
-    evaluations.save(reg, version, scores, job_id)
-    for row in scores["questions"]:
-        for marker in row["markers"] if row["system"] == "tuned" else ():
-            if marker["class"] in ("unknown_entity", "unknown_domain"):
-                source_id = marker["text"].removeprefix("<<SRC:").removesuffix(">>")
-                sources.note_unknown(reg, source_id, model_version=version, example=row["question"])
-    return scores
-
-
-def wait(bench: Workbench, job_id: str, say: Say) -> None:
-    """Wait until the job has succeeded (JobFailed otherwise) and note its end in the registry."""
-    from core.registry import jobs
-
-    try:
-        bench.following.wait_succeeded(job_id, say)
-    finally:
-        state = bench.following.dir(job_id).state()
-        if state is not None:
-            jobs.update(bench.registry(), job_id, state)
 
 
 def report_dir() -> Path:

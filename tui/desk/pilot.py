@@ -16,14 +16,12 @@ from tui.desk.api import EvidenceRow
 from tui.desk.checks.week4 import newest_version, percent
 from tui.desk.following import clock
 from tui.desk.jobs import (
-    keep_evaluation,
     latest_snapshot,
-    register_trained,
     report_dir,
     start_evaluation,
     start_training,
-    wait,
 )
+from tui.desk.outcomes import version_of, wait
 from tui.desk.release import compare
 from tui.desk.selecting import freeze_selection, read_corpus
 from tui.desk.workbench import find_job
@@ -145,11 +143,10 @@ def _retrain(bench: Workbench, first: str, stamp: Print, out: Print) -> str:
         overrides=["profile=continue"],
     )
     wait(bench, train_job, say)
-    second = register_trained(bench, train_job)
+    second = version_of(bench, train_job)
     stamp(f"candidate {second}: {bench.version_detail(second)['bump_reason']}")
     eval_job = start_evaluation(bench, second, previous=first)
     wait(bench, eval_job, say)
-    keep_evaluation(bench, eval_job)
     return second
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core import locations
 from core.errors import NotFound, QAError
-from core.jobdir import JobDir
+from core.jobdir import ACTIVE, JobDir
 from tui.desk.api import EvidenceRow, Gauge, ItemRow, JobRow, Link, Overview, Say, VersionRow
 from tui.desk.following import Following
 from tui.desk.launching import Launching, operator
@@ -39,7 +39,8 @@ class Workbench:
         self.all_pairs = all_pairs
         self.golden = golden or locations.configs() / "corpus" / "golden.jsonl"
         self.line = Line(host_name, prompter)
-        self.following = Following(self.line)
+        self.following = Following(self.line, on_end=self._ended)
+        self.settling = threading.Lock()
         self.launching = Launching(self.line, self.following)
         self._threads = threading.local()
         self._running_item: str | None = None
@@ -56,7 +57,7 @@ class Workbench:
     # route
     def connect(self) -> None:
         """Open the route and take up every job on the host that still runs."""
-        from tui.desk.jobs import reattach
+        from tui.desk.outcomes import reattach
 
         self.line.route()
         reattach(self)
@@ -72,9 +73,7 @@ class Workbench:
         from tui.desk.release import live_versions
 
         reg = self.registry()
-        active = [
-            j for j in self.following.rows() if j.status in ("starting", "running", "stopping")
-        ]
+        active = [j for j in self.following.rows() if j.status in ACTIVE]
         decision = checklist.last_decision(reg)
         return Overview(
             live=live_versions(reg),
@@ -131,6 +130,18 @@ class Workbench:
 
     def stop_job(self, job_id: str) -> None:
         self.line.launcher().stop(job_id)
+
+    def _ended(self, job_id: str) -> None:
+        """A followed job has ended: store what came of it. Runs in the follower's thread."""
+        from tui.desk import defects
+        from tui.desk.outcomes import settle
+
+        try:
+            settle(self, job_id)
+        except QAError:
+            pass  # e.g. the link is down: the next connect settles it
+        except Exception as e:  # a thread has nobody to tell
+            defects.record(e)
 
     # evaluation
     def scores(self, model_version: str | None = None) -> dict[str, Any] | None:

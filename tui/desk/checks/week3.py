@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from core.jobdir import JobDir, read_events
 from tui.desk.api import Say
 from tui.desk.checks.found import Found
-from tui.desk.jobs import fetch_result, register_trained, start_training, wait
+from tui.desk.jobs import start_training
+from tui.desk.outcomes import fetch_result, version_of, wait
 from tui.desk.workbench import find_job
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def full_training(bench: Workbench, say: Say) -> Found:
     job_id = start_training(bench, bench.recipe)
     say(f"job {job_id}")
     wait(bench, job_id, say)
-    version = register_trained(bench, job_id)
+    version = version_of(bench, job_id)
     say(f"candidate {version}")
     found = _trained(bench, job_id)
     return Found(found.outcome, f"{version}: {found.summary}", found.detail, job_id)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from core.errors import NotFound
 from tui.desk.api import Outcome, Say
 from tui.desk.checks.found import Found
-from tui.desk.jobs import keep_evaluation, report_dir, start_evaluation, wait
+from tui.desk.jobs import report_dir, start_evaluation
+from tui.desk.outcomes import scores_of, wait
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
@@ -19,7 +20,7 @@ def qa_eval(bench: Workbench, say: Say) -> Found:
     job_id = start_evaluation(bench, version)
     say(f"job {job_id}")
     wait(bench, job_id, say)
-    scores = keep_evaluation(bench, job_id)
+    scores = scores_of(bench, job_id)
     tuned = scores["systems"]["tuned"]
     summary = (
         f"{version}: accuracy {percent(tuned['accuracy'])}, citations present "
