@@ -7,11 +7,13 @@ small values that are at hand.
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import Any, ClassVar, cast
 
 from textual.app import App
 from textual.binding import BindingType
@@ -22,7 +24,7 @@ from core import locations
 from core.errors import QAError
 from tui import clean, theme
 from tui.asking import Asks
-from tui.bindings import EVERYWHERE, bindings
+from tui.bindings import EVERYWHERE, PLACES, bindings
 from tui.commands import DeskCommands
 from tui.desk.api import Desk, Overview
 from tui.screens.base import DeskScreen
@@ -33,21 +35,8 @@ def _screen(mode: str) -> Callable[[], Screen[None]]:
     """Makes the screen of a mode; its module is imported only then."""
 
     def make() -> Screen[None]:
-        if mode == "pilot":
-            from tui.screens.pilot import PilotScreen
-
-            return PilotScreen()
-        if mode == "train":
-            from tui.screens.train import TrainScreen
-
-            return TrainScreen()
-        if mode == "evaluate":
-            from tui.screens.evaluate import EvaluateScreen
-
-            return EvaluateScreen()
-        from tui.screens.versions import VersionsScreen
-
-        return VersionsScreen()
+        module = import_module(f"tui.screens.{mode}")
+        return cast("Screen[None]", getattr(module, f"{mode.capitalize()}Screen")())
 
     return make
 
@@ -57,7 +46,7 @@ class ControlCentre(Asks, App[None]):
 
     TITLE = "ACCESS QA Control"
     COMMANDS = {DeskCommands}  # noqa: RUF012
-    MODES = {m: _screen(m) for m in ("pilot", "train", "evaluate", "versions")}  # noqa: RUF012
+    MODES = {place.mode: _screen(place.mode) for place in PLACES}  # noqa: RUF012
     DEFAULT_MODE = "pilot"
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
     CSS = """
@@ -69,7 +58,7 @@ class ControlCentre(Asks, App[None]):
         scrollbar-background: $background;
         scrollbar-background-hover: $background;
         scrollbar-background-active: $background;
-        scrollbar-color: $panel-lighten-1;
+        scrollbar-color: $foreground 22%;
         scrollbar-corner-color: $background;
     }
     """
@@ -96,6 +85,8 @@ class ControlCentre(Asks, App[None]):
         self.call_after_refresh(self._first_frame_is_up)
 
     def _first_frame_is_up(self) -> None:
+        gc.freeze()  # what start-up made stays; collecting it in between costs a fifth of the start
+        gc.enable()
         self.poll_overview()
         self.action_reconnect()
 
@@ -243,6 +234,7 @@ class ControlCentre(Asks, App[None]):
 
 def run(desk: Desk) -> None:
     """Show the app until the operator leaves; closes the desk, but waits for it only shortly."""
+    gc.disable()  # until the first frame
     try:
         ControlCentre(desk).run()
     finally:

@@ -54,6 +54,13 @@ class JobFeed:
         self.loss = Series()
         self._offset = 0
 
+    def has_news(self) -> bool:
+        """Whether the file is longer than what was read: one look, no reading."""
+        try:
+            return self.job.events.stat().st_size > self._offset
+        except OSError:
+            return False
+
     def read(self) -> list[dict[str, Any]]:
         """Events since the last call."""
         events, self._offset = read_events(self.job.events, self._offset)

@@ -52,7 +52,8 @@ class TrainPart(Settings):
     """One optimisation run.
 
     batch_size: rows per device and step.  warmup: share of all steps.  max_length: tokens a row may
-    have (a longer one is refused, never cut).  checkpoint_every: optimizer steps; 0 = each epoch.
+    have (a longer one is refused, never cut).  rewordings: mechanical variants of each question
+    that are trained beside it.  checkpoint_every: optimizer steps; 0 = each epoch.
     threads: CPU threads; 0 = all this process may use.
     """
 
@@ -68,6 +69,7 @@ class TrainPart(Settings):
     max_length: int = Field(1024, ge=16)
     gradient_checkpointing: bool = False
     group_by_length: bool = False
+    rewordings: int = Field(0, ge=0, le=3)
     light_loss: bool = True
     low_rank_in_model_dtype: bool = True
     checkpoint_every: int = Field(0, ge=0)

@@ -16,6 +16,7 @@ from core.training import adapter, checkpoints, data, environment
 from core.training import recipe as recipes
 from core.training.failures import recognise
 from core.training.recipe import Recipe
+from core.training.rewording import with_rewordings
 from core.training.signals import Preempted, StopRequest, watch
 
 
@@ -92,6 +93,8 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
     conversations = data.read_conversations(request.data)
     if request.smoke:
         conversations = data.smoke_sample(conversations, recipe.train.seed)
+    pairs = len(conversations)
+    conversations = with_rewordings(conversations, recipe.train.rewordings)
     identity = base_models.identity(base)
     run_id = checkpoints.fingerprint(
         recipe.resolved(),
@@ -170,7 +173,8 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
         "recipe": recipe.name,
         "steps": loop.state.global_step,
         "epochs": recipe.train.epochs,
-        "pairs": len(rows),
+        "pairs": pairs,
+        "rows": len(rows),
         "tokens": loop.tokens_seen,
         "loss_first": losses[0],
         "loss_last": losses[-1],

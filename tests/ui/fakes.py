@@ -182,6 +182,7 @@ class FakeDesk:
         self.calls: list[tuple[Any, ...]] = []
         self.fail: dict[str, Exception] = {}
         self.hold: set[str] = set()
+        self.holding: set[str] = set()
         self.release = threading.Event()
         self.route = "off" if state in ("failed", "off") else state
         if state in ("empty", "finished"):
@@ -199,7 +200,9 @@ class FakeDesk:
     def _asked(self, name: str, *args: Any) -> None:
         self.calls.append((name, *args))
         if name in self.hold:
-            self.release.wait(20)
+            self.holding.add(name)
+            self.release.wait(60)
+            self.holding.discard(name)
         if name in self.fail:
             raise self.fail[name]
 

@@ -304,6 +304,15 @@ def test_the_version_before_is_found_in_the_history(style: str) -> None:
     assert versions.previous(rows, "staging", "v2") is None
 
 
+def test_a_history_row_may_be_a_frozen_row_type() -> None:
+    from core.registry.records import Deployment
+
+    row = Deployment(1, "production", "access-qa-v2.0.0", "rollback", "2026-11-22T10:00:00Z", None,
+                     "jsmith", "broke", None, None, None, None, "access-qa-v3.0.0", ())  # fmt: skip
+    shown = versions.history([versions.as_row(row)]).plain
+    assert shown.startswith("↩ 2026-11-22 10:00  prod v3.0.0 → v2.0.0") and "broke" in shown
+
+
 def test_progress_says_how_many_and_what_next(tmp_path: Any) -> None:
     items = FakeDesk(tmp_path).items()
     shown = pilot.progress(items, "", 120).plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from core.errors import QAError
 
 def open_app(args: Sequence[str]) -> int:
     """Open the app on a host; returns the exit code."""
+    gc.disable()  # nothing is garbage before the first frame; the app switches it on again there
     parser = argparse.ArgumentParser("qa app", description="Open the control centre.")
     parser.add_argument("--host", default=os.environ.get("QA_HOST", "sandbox"))
     parser.add_argument("--recipe", default=None, help="recipe the checklist trains with")

@@ -49,7 +49,7 @@ def strip(
 
 def _link(host: str, link: Link) -> list[Text]:
     name = clean.line(host, 24)
-    hops = [(clean.line(h.name, 24), h.rtt_ms) for h in link.hops]
+    hops = [(_hop_name(h.name), h.rtt_ms) for h in link.hops]
     if link.state == "up":
         stale = link.age_s is None or link.age_s > STALE_S
         role = "dim" if stale else "ok"
@@ -79,6 +79,11 @@ def _link(host: str, link: Link) -> list[Text]:
         full.append(f"{word}{heard}", "loud")
         return [full, text(("╳ ", "bad"), f"{name} ", (word, "loud"))]
     return [text("laptop", (" ╌ ", "dim"), name, (" not connected", "dim"))] * 2
+
+
+def _hop_name(name: str) -> str:
+    """`jump host a.b` and `host c` without the words that their place in the strip says already."""
+    return clean.line(name.removeprefix("jump ").removeprefix("host "), 24)
 
 
 def _job(job: JobRow | None, *, stale: bool) -> list[Text]:

@@ -26,9 +26,11 @@ def row(job: JobRow, width: int, *, now: float) -> Text:
     return words.join(text((f"{shape} ", role), clean.line(job.id)), right, width)
 
 
-def facts(job: JobRow, seen: Facts, *, now: float, width: int) -> Text:
-    """The job pane, one fact a line."""
+def facts(job: JobRow, seen: Facts, *, now: float, width: int, stale: bool = False) -> Text:
+    """The job pane, one fact a line. stale: the host is out of reach, this is the last known."""
     out = text()
+    if stale and job.status in jobdir.ACTIVE:
+        _line(out, "▲", text(("last known: no link to the host", "warn")))
     _line(out, "state", _state(job))
     if seen.phase or seen.what:
         _line(out, "phase", text(clean.line(seen.phase or seen.what, 60)))
@@ -68,7 +70,7 @@ def facts(job: JobRow, seen: Facts, *, now: float, width: int) -> Text:
     return out
 
 
-def brief(job: JobRow, seen: Facts, *, now: float, width: int) -> Text:
+def brief(job: JobRow, seen: Facts, *, now: float, width: int, stale: bool = False) -> Text:
     """The same in two lines, for a narrow terminal."""
     share = 1.0 if job.status == jobdir.SUCCEEDED else seen.share
     first = Text.assemble(
@@ -83,7 +85,8 @@ def brief(job: JobRow, seen: Facts, *, now: float, width: int) -> Text:
         first.append(f"  {words.count(seen.done)}/{words.count(seen.total)}", "dim")
     first.append("  ")
     first.append_text(_time(job, seen.eta_s if seen.eta_s is not None else job.eta_s, now))
-    second = text((clean.line(seen.phase or seen.what or job.note, 20), "dim"))
+    second = text(("▲ last known  " if stale and job.status in jobdir.ACTIVE else "", "warn"))
+    second.append_text(text((clean.line(seen.phase or seen.what or job.note, 20), "dim")))
     if seen.loss is not None:
         second.append("  loss ", "dim")
         second.append(words.measured(seen.loss), "strong")

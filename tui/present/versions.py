@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from rich.text import Text
@@ -125,6 +126,13 @@ def history(rows: Sequence[Mapping[str, Any]], width: int = 60, limit: int = 60)
         if row.get("reason") and row.get("reason") != override:
             out.append(words.hang(clean.line(row["reason"], 200), width), "dim")
     return out
+
+
+def as_row(value: Any) -> Mapping[str, Any]:
+    """A row of the history as a mapping, also where it comes as a frozen row type."""
+    if isinstance(value, Mapping):
+        return value
+    return {f.name: getattr(value, f.name) for f in fields(value)}
 
 
 def _any(row: Mapping[str, Any], *names: str) -> Any:

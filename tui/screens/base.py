@@ -68,6 +68,7 @@ class DeskScreen(Asks, Screen[None]):
         for rows in self.query(RowList):
             rows.redraw(all_rows=True)
         self.redraw()
+        self.query("*").refresh()
 
     def go_back(self) -> bool:
         """One level back inside the screen; False if already at the top."""

@@ -128,7 +128,7 @@ class TrainScreen(DeskScreen):
 
     def _read_events(self) -> None:
         feed = self.feed
-        if feed is not None and self.in_sight and not self._pending:
+        if feed is not None and self.in_sight and not self._pending and feed.has_news():
             self.ask(feed.read, lambda e: self._events_came(feed, e), group="events", poll=True)
 
     def _events_came(self, feed: JobFeed, events: Sequence[dict[str, Any]]) -> None:
@@ -164,9 +164,11 @@ class TrainScreen(DeskScreen):
             curve.empty = "no loss yet: the first logged step draws here"
         else:
             curve.empty = f"a job of kind “{clean.line(job.routine, 20)}” has no loss"
-        narrow.update(jobs.brief(job, feed.facts, now=now, width=max(20, narrow.size.width)))
+        stale = self.desk.link().state != "up"
+        room = max(20, self.size.width - 4)
+        narrow.update(jobs.brief(job, feed.facts, now=now, width=room, stale=stale))
         width = max(20, self.query_one("#facts-scroll").size.width)
-        full.update(jobs.facts(job, feed.facts, now=now, width=width))
+        full.update(jobs.facts(job, feed.facts, now=now, width=width, stale=stale))
         self._draw_titles()
 
     def _draw_titles(self) -> None:

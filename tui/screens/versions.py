@@ -67,8 +67,8 @@ class VersionsScreen(DeskScreen):
         if self.in_sight:
             self.ask(self._read, self._came, group="versions-poll", poll=True)
 
-    def _read(self) -> tuple[list[VersionRow], list[dict[str, Any]]]:
-        return list(self.desk.versions()), list(self.desk.history())
+    def _read(self) -> tuple[list[VersionRow], list[Mapping[str, Any]]]:
+        return list(self.desk.versions()), [versions.as_row(r) for r in self.desk.history()]
 
     def _came(self, found: tuple[Sequence[VersionRow], Sequence[Mapping[str, Any]]]) -> None:
         changed = (list(found[0]), list(found[1])) != (list(self.rows), list(self.events))
