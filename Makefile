@@ -29,8 +29,8 @@ check: .venv/.dev ## lint, types, and the walls between the floors
 snap: .venv/.dev ## redraw the screen snapshots, then look at the diff
 	$(BIN)/python -m pytest tests/ui -n 2 --snapshot-update
 
-shots: .venv/.dev ## PNG screenshots of every screen into docs/images
-	$(BIN)/python -m tests.ui.shots docs/images
+shots: .venv/.dev ## PNG pictures of the real app after a pilot, into docs/images (needs chromium)
+	$(BIN)/python -m tests.ui.tour docs/images
 
 bench: .venv/.dev ## figures as ratios against a peer, one line each
 	$(BIN)/python -m benchmarks all

@@ -1,0 +1,49 @@
+"""Pictures of the real app on this desk's own registry and the sandbox: `python -m tests.ui.tour OUT`.
+
+Run it after `make pilot`: what it shows is what that pilot left. The README's pictures are made so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+
+from tests.ui.shots import to_png
+from tui.app import ControlCentre
+from tui.desk.workbench import Workbench
+
+SIZES = ((120, 40), (80, 24))
+STOPS = (("pilot", "1"), ("train", "3"), ("evaluate", "5"), ("versions", "6"), ("help", "?"))
+
+
+async def tour(out: Path, size: tuple[int, int]) -> None:
+    app = ControlCentre(Workbench("sandbox"))
+    async with app.run_test(size=size) as pilot:
+        for _ in range(100):  # the route, the overview, the first readings
+            await asyncio.sleep(0.1)
+            if app.desk.link().state == "up" and app.overview and app.desk.reading():
+                break
+        for name, key in STOPS:
+            await pilot.press(key)
+            await asyncio.sleep(1.5)
+            await pilot.pause()
+            svg = out / f"{name}-{size[0]}x{size[1]}.svg"
+            svg.write_text(app.export_screenshot(title="ACCESS QA Control"), "utf-8")
+            to_png(svg)
+            svg.unlink()  # the PNG is what is shown
+            print(svg.with_suffix(".png").name)
+
+
+def main(out: Path) -> None:
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    for size in SIZES:
+        asyncio.run(tour(out, size))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
