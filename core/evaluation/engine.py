@@ -12,6 +12,7 @@ latency; the rest is asked in batches, whose times say nothing about one user's 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ from typing import Any
 from core import base_models
 from core.evaluation import report, retrieval, scores
 from core.evaluation.answers import Answer, AnswerLog, read_answers
+from core.evaluation.generate import Generator, load, settle_threads
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.plan import Inputs, Plan, check
 from core.jobdir import EventWriter, write_atomic
 from core.pairs import read_pairs
 
 Say = Callable[[str], None]
+SETTLE_EVERY_S = 60.0
 
 
 def evaluate(plan: Plan, events: EventWriter, say: Say = print) -> dict[str, Any]:
@@ -200,12 +203,11 @@ def _generate(
     events: EventWriter,
     say: Say,
 ) -> tuple[str, ...]:
-    from core.evaluation import generate
     from core.training import environment
 
     environment.prepare()  # threads and quiet libraries, before torch is imported
     events.phase("load", system=name, base_model=plan.base_model)
-    model = generate.load(
+    model = load(
         base_models.resolve(plan.base_model),
         _adapter(name, plan),
         dtype="float32" if plan.dtype == "float32" else "bfloat16",
@@ -213,6 +215,7 @@ def _generate(
     )
     for note in model.notes:
         say(f"{name}: {note}")
+    threads = _Threads(model, say)
     for part in sets:
         todo = part.todo()
         wording = {q.id: q.question for q in todo}
@@ -220,19 +223,36 @@ def _generate(
         # one at a time first: these times are the latency
         spread = {q.id for q in _spread(part.questions, plan.latency_sample)}
         alone = [q for q in todo if q.id in spread and part.what == name]
-        if alone:
-            model.answer_alone(alone[0])  # warm-up: the first call pays for allocation
         for q in alone:
+            threads.again()
             part.log.add(model.answer_alone(q), q.question, batch=1, device=model.device)
             progress.tell(1)
         asked = {q.id for q in alone}
         rest = [q for q in todo if q.id not in asked]
         for batch in model.answer_batches(rest, plan.batch_size):
+            threads.again()
             for answer in batch:
                 part.log.add(answer, wording[answer.id], batch=len(batch), device=model.device)
             progress.tell(len(batch))
         say(f"{part.what}: {len(part.questions)} questions answered")
     return model.notes
+
+
+class _Threads:
+    """Keeps to the number of threads that is fastest, as the rest of the machine comes and goes."""
+
+    def __init__(self, model: Generator, say: Say) -> None:
+        self._model, self._say = model, say
+        self._count, self._at = -1, -math.inf
+        self.again()
+
+    def again(self) -> None:
+        if time.perf_counter() - self._at < SETTLE_EVERY_S:
+            return
+        count = settle_threads(self._model)
+        if count != self._count and count:
+            self._say(f"answering with {count} thread{'s' if count > 1 else ''}")
+        self._count, self._at = count, time.perf_counter()
 
 
 class _Progress:

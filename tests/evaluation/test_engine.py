@@ -150,6 +150,24 @@ def test_a_batch_says_what_one_at_a_time_says(lively: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_fastest_number_of_threads_is_taken(tiny: Path) -> None:
+    import torch
+
+    from core.evaluation import generate
+    from core.training.environment import usable_cpus
+
+    model = generate.load(tiny, dtype="float32", max_new_tokens=4, device="cpu")
+    before = torch.get_num_threads()
+    try:
+        count = generate.settle_threads(model)
+        assert count == torch.get_num_threads() and 1 <= count <= usable_cpus()
+        assert generate.settle_threads(replace(model, device="cuda")) == 0
+        assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.slow
 def test_a_question_cannot_open_a_turn_of_its_own(tiny: Path) -> None:
     from core.evaluation import generate
 

@@ -42,7 +42,8 @@ def _trained(bench: Workbench, job_id: str) -> Found:
     s = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
     return Found(
         "pass",
-        f"exit 0, {s['steps']} steps, loss {s['loss_first']:.2f} → {s['loss_last']:.2f}, {s['wall_s']:.0f} s",
+        f"exit 0, {s['epochs']:g} epochs, {s['steps']} steps, "
+        f"loss {s['loss_first']:.2f} → {s['loss_last']:.2f}, {s['wall_s']:.0f} s",
         json.dumps(s, indent=1),
         job_id,
     )
