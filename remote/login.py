@@ -213,7 +213,8 @@ class Login:
         if isinstance(self.prompter, NoPrompter):
             return AuthenticationFailed(
                 f"{self.hop}: {what}, and nobody is there to answer",
-                try_next="connect from the app or a terminal, or use a key in an ssh-agent",
+                try_next="log in from a terminal (qa app --host NAME asks before it opens), or use a key "
+                "in an ssh-agent",
             )
         return Cancelled(f"login on {self.hop} given up", why=what)
 

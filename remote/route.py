@@ -80,6 +80,10 @@ class Route:
             for work in (self._ping, self._watch):
                 threading.Thread(target=work, args=(legs,), name="link", daemon=True).start()
 
+    def ask_through(self, prompter: Prompter) -> None:
+        """Who is asked from the next login on."""
+        self._prompter = prompter
+
     def reopen(self) -> None:
         with self._opening:
             self.close()

@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--reason", default="", help="for releasing what is not better than retrieval")
     p.add_argument("--version", metavar="NAME", help="the version being judged, for the record")
     p.add_argument("--limit", type=int, metavar="N", help="only N questions, spread over the file")
-    p.add_argument("--max-new-tokens", type=int, default=64, metavar="N")
+    p.add_argument("--max-new-tokens", type=int, metavar="N", help="default: 96")
     p.add_argument("--batch-size", type=int, default=16, metavar="N")
     p.add_argument("--latency-sample", type=int, default=12, metavar="N", help="asked one by one")
     p.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
@@ -166,7 +166,7 @@ def _recognise(error: Exception, plan: Plan) -> QAError | None:
 
 def _plan(args: argparse.Namespace) -> Plan:
     from core.evaluation.gates import load_gates
-    from core.evaluation.plan import DEFAULT_MODEL, Plan
+    from core.evaluation.plan import DEFAULT_MODEL, MAX_NEW_TOKENS, Plan
 
     stored: dict[str, Path] = {}
     for given in args.answers:
@@ -198,7 +198,10 @@ def _plan(args: argparse.Namespace) -> Plan:
         gates=load_gates(args.gates),
         candidate=args.candidate,
         reason=args.reason,
-        max_new_tokens=_positive(args.max_new_tokens, "--max-new-tokens"),
+        max_new_tokens=_positive(
+            MAX_NEW_TOKENS if args.max_new_tokens is None else args.max_new_tokens,
+            "--max-new-tokens",
+        ),
         batch_size=_positive(args.batch_size, "--batch-size"),
         latency_sample=max(0, args.latency_sample),
         limit=None if args.limit is None else _positive(args.limit, "--limit"),

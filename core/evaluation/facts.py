@@ -132,7 +132,8 @@ def _check_number(
             continue
         if _equal(fact, q):
             return FactResult(fact.shown, True, str(q)), q
-        other = other or str(q)
+        if not other and (not (fact.unit or fact.nouns) or _says_so(fact, q)):
+            other = str(q)
     return FactResult(fact.shown, False, other), None
 
 
@@ -156,6 +157,13 @@ def _same_kind(fact: NumberLabel, q: Quantity, answer: Prepared) -> bool:
         return False
     # "How many GPUs …?" "4 A100" and "The number of GPUs is 4."
     return fact.named_in_question or _any_is(head, words_before(answer.text, q.start))
+
+
+def _says_so(fact: NumberLabel, q: Quantity) -> bool:
+    """The same kind by its own unit or noun: "EPYC 7742" beside "128 cores" is no count of cores."""
+    if fact.unit:
+        return bool(q.unit) and convert(1.0, q.unit, fact.unit) is not None
+    return not q.unit and _any_is(fact.nouns[-1], q.counted)
 
 
 def _any_is(head: str, nouns: Sequence[str]) -> bool:
@@ -205,7 +213,7 @@ def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[
         for q in answer.quantities:
             if (
                 q.value not in expected.known_values
-                and _same_kind(fact, q, answer)
+                and _says_so(fact, q)
                 and not _equal(fact, q)
                 and _same_thing(_thing(right, fact), _thing(q, fact))
             ):

@@ -75,6 +75,8 @@ class Grader:
         if forbidden or check.contradictions:
             grade = "incorrect"
         missing = () if grade == "correct" else check.missing
+        if self.expects == "refusal" and missing and check.rule != "key_facts":
+            missing = ("a statement that there is no answer",)
         return Graded(
             grade, rule, deferred, said, missing, check.contradictions, forbidden, unsupported
         )

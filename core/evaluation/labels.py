@@ -111,7 +111,9 @@ def expect(question: GoldenQuestion) -> Expected:
     required: tuple[tuple[str, float | None], ...] = ()
     names: tuple[str, ...] = ()
     if not question.key_facts:
-        required = tuple(dict.fromkeys((q.literal, q.value) for q in wanted.quantities))
+        required = tuple(
+            dict.fromkeys((q.literal, q.value) for q in wanted.quantities if _tells(q, wanted))
+        )
         names = tuple(
             w
             for w in dict.fromkeys(wanted.words)
@@ -245,6 +247,12 @@ def _guard(q: Quantity, question_words: frozenset[str]) -> NumberLabel:
     return NumberLabel(
         str(q), q.value or 0.0, q.unit, (), named_in_question=q.unit in question_words
     )
+
+
+def _tells(q: Quantity, text: Prepared) -> bool:
+    """Not "one of them", nor the number in "two-tier": neither is a figure one would ask for."""
+    glued = text.text[q.start + len(q.literal) :][:1] == "-"
+    return not glued and q.value not in (0.0, 1.0)
 
 
 def _rule_without_facts(

@@ -19,6 +19,9 @@ from core.evaluation.scores import QuestionSet
 MODEL_SYSTEMS = ("base", "tuned", "previous")
 KNOWN_SYSTEMS = (*MODEL_SYSTEMS, "retrieval")
 DEFAULT_MODEL = "smollm2-135m"
+MAX_NEW_TOKENS = 96
+"""An answer ends in its citation: one that is cut off has lost it. Of the sample corpus' answers 8 %
+are longer than 64 tokens, 1 % longer than 96."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Plan:
     gates: Gates | None = None
     candidate: str | None = None
     reason: str = ""
-    max_new_tokens: int = 64
+    max_new_tokens: int = MAX_NEW_TOKENS
     batch_size: int = 16
     latency_sample: int = 12
     limit: int | None = None
@@ -73,7 +76,7 @@ class Plan:
             gates=gates_from(s["gates"], "settings.gates") if s.get("gates") else None,
             candidate=s.get("candidate"),
             reason=str(s.get("reason") or ""),
-            max_new_tokens=int(s.get("max_new_tokens") or 64),
+            max_new_tokens=int(s.get("max_new_tokens") or MAX_NEW_TOKENS),
             batch_size=int(s.get("batch_size") or 16),
             latency_sample=int(s.get("latency_sample", 12)),
             limit=s.get("limit"),

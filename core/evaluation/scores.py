@@ -214,8 +214,8 @@ def _headline(
         )
     if m["deferral"].k and m["false_refusal"].estimate and m["false_refusal"].estimate > 0.5:
         out.append(
-            f"Refuses {percent(m['false_refusal'])} of the questions it should answer: its refusal "
-            "accuracy is worth nothing."
+            f"Refuses {m['false_refusal'].k} of {m['false_refusal'].n} questions that it should "
+            "answer: its refusal accuracy is worth nothing."
         )
     against = next((c for n, c in comparisons.items() if n.endswith("_vs_retrieval")), None)
     if against is None:
@@ -224,7 +224,12 @@ def _headline(
         sure = f"p = {against.p_value:.2g}, McNemar {against.wins} : {against.losses}"
         out.append(f"Below the nearest stored answer on the same questions ({sure}).")
     if candidate.unanswered:
-        out.append(f"{candidate.unanswered} questions have no answer; they count as not attempted.")
+        out.append(
+            f"Without any answer: {candidate.unanswered} of {len(candidate.rows)} questions; they "
+            "count as not attempted."
+        )
     if candidate.cut_off:
-        out.append(f"{candidate.cut_off} answers were cut off at the token limit.")
+        out.append(
+            f"Cut off at the token limit: {candidate.cut_off} of {len(candidate.rows)} answers."
+        )
     return out

@@ -28,6 +28,11 @@ RIGHT = f"<<SRC:{DELTA}>>"
 DEFERS = "That needs live data. Please check it with the `get_infrastructure_news` tool."
 
 
+def short(value: object) -> str | None:
+    """A test's name from a parameter that may be a megabyte long."""
+    return ascii(value)[:40] if isinstance(value, str) else None
+
+
 def question(
     key_facts: Sequence[Any] = (),
     *,

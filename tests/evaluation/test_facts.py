@@ -111,6 +111,8 @@ def test_a_second_count_of_the_same_thing_is_a_contradiction() -> None:
     q = question([number(132, "nodes")], asked="How many CPU nodes?", expected="132 CPU nodes.")
     assert not good(q, "There are 132 CPU nodes and 200 CPU nodes.")
     assert good(q, "There are 132 CPU nodes and 100 GPU nodes.")
+    # a model number beside a count is no count
+    assert good(q, "There are 132 CPU nodes; the processor is EPYC 7742.")
 
 
 def test_a_text_that_is_a_measured_number_guards_too() -> None:
@@ -172,6 +174,8 @@ def test_without_key_facts_the_rule_is_named() -> None:
     assert check(plain, "256 GB, 128 cores").rule == "numbers"
     assert good(plain, "256 GB, 128 cores") and not check(plain, "256 GB").all_there
     assert not good(plain, "128 cores, 256 GB of memory, 300 GB of memory")
+    words = question([], asked="?", expected="Ocean, a two-tier system under one namespace.")
+    assert check(words, "Ocean").rule == "token_f1"
     names = question([], asked="Which GPUs has it?", expected="Delta has A100 cards.")
     assert check(names, "A100").all_there and not check(names, "H100 cards").all_there
     year = question([], asked="Where is Julia?", expected="In the 2024 catalogue it is on Anvil.")

@@ -8,6 +8,7 @@ from core.errors import UsageError
 from core.evaluation import deferral
 from core.evaluation.normalise import Prepared
 from core.evaluation.retrieval import NOTHING_NEAR, Store
+from tests.evaluation.parts import short
 
 PAIRS = [
     ("How much memory does a CPU node of Delta have?", "256 GB. <<SRC:compute-resources:delta>>"),
@@ -65,6 +66,7 @@ def test_its_hand_over_is_a_deferral_and_cites_nothing() -> None:
         "delta " * 200_000,
         "\x00\ud800delta",
     ],
+    ids=short,
 )
 def test_a_question_is_never_a_query_language(store: Store, asked: str) -> None:
     assert store.answer(asked).answer in {a for _, a in PAIRS} | {NOTHING_NEAR}

@@ -19,7 +19,7 @@ from core.evaluation.answers import Answer
 from core.evaluation.gates import Gates, gates_from, load_gates
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.scores import QuestionSet
-from tests.evaluation.parts import DEFERS, INDEX, RIGHT, live, perfect, static_set
+from tests.evaluation.parts import DEFERS, INDEX, RIGHT, live, perfect, short, static_set
 
 GATES = load_gates()
 FABRICATED = "<<SRC:compute-resources:zephyr.example>>"
@@ -209,7 +209,9 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("said", [HOSTILE, "x" * 1_000_000, "", "長い答え" * 100, "a\u0301" * 500])
+@pytest.mark.parametrize(
+    "said", [HOSTILE, "x" * 1_000_000, "", "長い答え" * 100, "a\u0301" * 500], ids=short
+)
 def test_the_page_is_plain_and_narrow_whatever_the_answers_are(said: str) -> None:
     qs = questions(6, 3)
     d = build(

@@ -7,8 +7,12 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from core.errors import QAError
+
+if TYPE_CHECKING:
+    from tui.desk.workbench import Workbench
 
 
 def open_app(args: Sequence[str]) -> int:
@@ -28,10 +32,31 @@ def open_app(args: Sequence[str]) -> int:
         return 2
     try:
         from tui.app import run
+        from tui.desk.line import SANDBOX, check_host_name
         from tui.desk.workbench import Workbench
 
-        run(Workbench(options.host, recipe=options.recipe))
+        check_host_name(options.host)
+        desk = Workbench(options.host, recipe=options.recipe)
+        if options.host != SANDBOX:
+            _log_in(desk)
+        run(desk)
     except QAError as e:
         print(e, file=sys.stderr)
         return e.exit_code
     return 0
+
+
+def _log_in(desk: Workbench) -> None:
+    """Before the screens: whatever the hops ask is answered on the plain terminal."""
+    from tui.cli.prompting import terminal_prompter
+
+    try:
+        desk.line.log_in(terminal_prompter())
+    except QAError as e:
+        print(
+            e,
+            "opening without the host: everything recorded can still be read",
+            sep="\n",
+            file=sys.stderr,
+        )
+        input("press enter … ")

@@ -67,6 +67,22 @@ class Line:
             assert self._route is not None
             return self._route
 
+    def log_in(self, prompter: Prompter) -> None:
+        """Open the route now, asking the operator through `prompter`; nobody is asked afterwards.
+
+        For the app: passwords and second factors are typed on the plain terminal, before the screens
+        take it over.
+        """
+        from remote.auth import NoPrompter
+
+        self._prompter = prompter
+        try:
+            self.route()
+        finally:
+            self._prompter = NoPrompter()
+            if self._route is not None:
+                self._route.ask_through(self._prompter)
+
     def _open(self) -> None:
         host = self.host()
         if self._route is None:
