@@ -72,9 +72,10 @@ def history(reg: Registry) -> list[dict[str, Any]]:
 
 
 def _words(error: QAError | None) -> str | None:
+    """A reason in a line. The gates' own sentences are on the decision page, not in here."""
     if error is None:
         return None
-    return f"{error.what}: {error.why}" if error.why else error.what
+    return f"{error.what}: {error.why}" if 0 < len(error.why) <= 120 else error.what
 
 
 def headline(scores: Mapping[str, Any]) -> dict[str, float | None]:
