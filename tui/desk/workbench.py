@@ -206,8 +206,3 @@ def find_job(bench: Workbench, routine: str, *, smoke: bool | None = None) -> Jo
     raise NotFound(
         f"no {routine} job has succeeded yet", try_next="run the earlier checklist items first"
     )
-
-
-def explain(error: QAError) -> str:
-    """An error as the detail of evidence."""
-    return "\n".join(error.lines())
