@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core import locations
-from core.errors import QAError
 from tui.desk.api import EvidenceRow
-from tui.desk.checks.week4 import newest_version, percent
+from tui.desk.checks.week4 import newest_version, percent, write_record
 from tui.desk.following import clock
 from tui.desk.jobs import (
     latest_snapshot,
@@ -108,6 +107,9 @@ def _release(bench: Workbench, out: Print, stamp: Print) -> None:
         out(f"        {line}")
     _promote(bench, second, stamp)
     back = bench.roll_back(ENVIRONMENT, "pilot: proving the way back")
+    scores = bench.scores(second)
+    assert scores is not None
+    write_record(bench, scores)
     stamp(f"rolled back: {ENVIRONMENT} serves {back}")
     assert back == first
 
@@ -166,10 +168,8 @@ def comparison_lines(result: dict[str, Any]) -> list[str]:
 
 
 def _last_line(bench: Workbench, out: Print) -> None:
-    try:
-        page = report_dir() / f"{newest_version(bench)}.md"
-    except QAError:
-        page = report_dir()
+    live = bench.overview().live.get(ENVIRONMENT)
+    page = report_dir() / f"{live}.md"
     out(
         f"report: {page if page.exists() else report_dir()}   registry: {locations.registry_path()}"
     )

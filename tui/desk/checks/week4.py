@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound
@@ -61,24 +62,26 @@ def compare_base(bench: Workbench, say: Say) -> Found:
 
 def document(bench: Workbench, say: Say) -> Found:
     """The decision page as a file, and the registry exported as the design's model_versions.json."""
-    import json
-
-    from core.evaluation.report import render
-    from core.registry.exports import model_versions_json
-
     scores = _scores(bench)
-    page = report_dir() / f"{scores['version']}.md"
-    page.write_text(render(scores), "utf-8")
-    export = report_dir() / "model_versions.json"
-    export.write_text(
-        json.dumps(model_versions_json(bench.registry()), indent=2, sort_keys=True), "utf-8"
-    )
+    page, export = write_record(bench, scores)
     say(f"wrote {page}")
     return Found(
         "pass",
         f"decision page and model_versions.json written for {scores['version']}",
         f"{page}\n{export}",
     )
+
+
+def write_record(bench: Workbench, scores: dict[str, Any]) -> tuple[Path, Path]:
+    """The decision page of a version, and model_versions.json; the two paths."""
+    from core.evaluation.report import render
+    from core.registry.exports import write_model_versions
+
+    page = report_dir() / f"{scores['version']}.md"
+    page.write_text(render(scores), "utf-8")
+    export = report_dir() / "model_versions.json"
+    write_model_versions(bench.registry(), export)
+    return page, export
 
 
 def go_no_go(bench: Workbench, say: Say) -> Found:
