@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported anywhere: tests run side by side, and threads of several processes that wait
+# by spinning on the same cores cost minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def require(present: object, what: str) -> None:
     """Skip where `what` is missing on a developer's machine; fail where all must be present (CI)."""

@@ -108,6 +108,14 @@ def silence_libraries() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
+def use_threads(threads: int) -> None:
+    """The same for a process in which torch was there first. threads: 0 = leave as it is."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+
+
 def device() -> str:
     """ "cuda" or "cpu". MPS is left out: bf16 training is not proven there."""
     import torch

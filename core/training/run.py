@@ -115,6 +115,7 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
     from core.training.events import Narrator, Progress
 
     environment.silence_libraries()
+    environment.use_threads(recipe.train.threads)
     narrator = Narrator(events)
     for text in passed_over:
         narrator.warn(text)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core import base_models
-from core.training import recipe as recipes
-from core.training.run import Request
+# before anything imports torch: beside other tests, threads that wait by spinning cost minutes
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from core import base_models  # noqa: E402
+from core.training import recipe as recipes  # noqa: E402
+from core.training.run import Request  # noqa: E402
 
 MARK = "<<SRC:compute-resources:{}.access-ci.org>>"
 PLACES = ["delta.ncsa", "anvil.purdue", "bridges2.psc", "stampede3.tacc", "expanse.sdsc"]

@@ -17,7 +17,13 @@ from tui.app import ControlCentre
 from tui.desk.workbench import Workbench
 
 SIZES = ((120, 40), (80, 24))
-STOPS = (("pilot", "1"), ("train", "3"), ("evaluate", "5"), ("versions", "6"), ("help", "?"))
+STOPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("pilot", ("1",)),
+    ("train", ("3", "o", "j", "j", "j", "enter")),  # the full run, below what came after it
+    ("evaluate", ("5",)),
+    ("versions", ("6",)),
+    ("help", ("?",)),
+)
 
 
 async def tour(out: Path, size: tuple[int, int]) -> None:
@@ -27,8 +33,10 @@ async def tour(out: Path, size: tuple[int, int]) -> None:
             await asyncio.sleep(0.1)
             if app.desk.link().state == "up" and app.overview and app.desk.reading():
                 break
-        for name, key in STOPS:
-            await pilot.press(key)
+        for name, keys in STOPS:
+            for key in keys:
+                await pilot.press(key)
+                await asyncio.sleep(0.3)
             await asyncio.sleep(1.5)
             await pilot.pause()
             svg = out / f"{name}-{size[0]}x{size[1]}.svg"
