@@ -12,9 +12,9 @@ import pytest
 # before anything imports torch: beside other tests, threads that wait by spinning cost minutes
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from core import base_models  # noqa: E402
-from core.training import recipe as recipes  # noqa: E402
-from core.training.run import Request  # noqa: E402
+from core import base_models
+from core.training import recipe as recipes
+from core.training.run import Request
 
 MARK = "<<SRC:compute-resources:{}.access-ci.org>>"
 PLACES = ["delta.ncsa", "anvil.purdue", "bridges2.psc", "stampede3.tacc", "expanse.sdsc"]
