@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import time
@@ -49,7 +48,6 @@ def prepare(threads: int = 0) -> None:
     warnings.filterwarnings(
         "ignore", category=UserWarning, module=r"(peft|trl|transformers)(\..*)?"
     )
-    _keep_heap()
 
 
 def _waiting(busy: float) -> dict[str, str]:
@@ -57,7 +55,7 @@ def _waiting(busy: float) -> dict[str, str]:
 
     By default they spin for milliseconds. That is fastest on quiet cores, and ruinous beside other
     work: the spinner holds the core its partner needs (2 cores, small model: 0.9 s a step when quiet,
-    15 s with one other busy process). A short spin costs a tenth when quiet and stays within 3 s;
+    15 s beside other busy processes). A short spin costs a tenth when quiet and stays within 3 s;
     no spin at all costs a third when quiet and does not mind neighbours.
     """
     return {"OMP_WAIT_POLICY": "PASSIVE"} if busy > 0.2 else {"GOMP_SPINCOUNT": "5000"}
@@ -81,20 +79,6 @@ def _cpu_times() -> list[int]:
             return [int(n) for n in f.readline().split()[1:9]]
     except OSError:  # not Linux
         return []
-
-
-def _keep_heap() -> None:
-    """Let glibc keep freed memory. A CPU training step frees and takes the same tensors over and
-    over; giving them back to the kernel each time costs page faults."""
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    m_trim_threshold, m_mmap_threshold = -1, -3
-    mallopt(m_mmap_threshold, 32 << 20)  # the largest value glibc takes
-    mallopt(m_trim_threshold, 1 << 30)
 
 
 def silence_libraries() -> None:
