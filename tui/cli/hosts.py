@@ -58,5 +58,5 @@ def doctor(
         table(["", "what", "found"], [[f.outcome, f.title, f.detail] for f in findings])
         for f in findings:
             if f.outcome in ("fail", "warn"):
-                say(f"{f.title}: {f.consequence} {f.try_next}".strip())
+                say(f"{f.title}: {' · '.join(x for x in (f.consequence, f.try_next) if x)}")
     return 6 if any(f.outcome == "fail" for f in findings) else 0

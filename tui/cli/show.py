@@ -24,12 +24,19 @@ def _plain(value: Any) -> Any:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Columns aligned by content; every cell cleaned of terminal escapes."""
-    cells = [[clean.line("–" if c is None else c) for c in row] for row in rows]
+    cells = [[_cell(c) for c in row] for row in rows]
     widths = [
         max(len(h), *(len(r[i]) for r in cells)) if cells else len(h) for i, h in enumerate(header)
     ]
     for row in [list(header), *cells]:
         print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    """None → –, floats to three digits (scripts get all of them from --json), the rest cleaned."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else clean.line(value)
 
 
 def say(text: str) -> None:
