@@ -54,9 +54,9 @@ def _waiting(busy: float) -> dict[str, str]:
     """How OpenMP threads wait for each other. busy: share of the CPUs that others use.
 
     By default they spin for milliseconds. That is fastest on quiet cores, and ruinous beside other
-    work: the spinner holds the core its partner needs (2 cores, small model: 0.9 s a step when quiet,
-    15 s beside other busy processes). A short spin costs a tenth when quiet and stays within 3 s;
-    no spin at all costs a third when quiet and does not mind neighbours.
+    work, for the spinner holds the core its partner needs: on 2 cores, small model, 0.9 s a step when
+    quiet and 10 to 15 s beside other busy processes. A short spin costs about a tenth when quiet and
+    2 to 3 s a step at worst; no spin at all 1.2 to 1.6 s, quiet or not.
     """
     return {"OMP_WAIT_POLICY": "PASSIVE"} if busy > 0.2 else {"GOMP_SPINCOUNT": "5000"}
 
