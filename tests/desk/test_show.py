@@ -18,3 +18,35 @@ def test_json_takes_our_own_values(capsys: pytest.CaptureFixture[str]) -> None:
 
     show.as_json([Hop("jump", None)])
     assert '"rtt_ms": null' in capsys.readouterr().out
+
+
+HOSTILE = "CUDA error\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202eevil"
+
+
+def test_an_error_that_quotes_a_host_is_harmless(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.errors import JobFailed
+    from tui.cli import root
+
+    def fail(**_: object) -> None:
+        raise JobFailed("the job failed", why=f"{HOSTILE}\nsecond line", try_next="read the log")
+
+    monkeypatch.setattr(root, "app", fail)
+    assert root.run(["pilot"]) == 4
+    err = capsys.readouterr().err
+    assert "CUDA error" in err and "second line" in err and "try: read the log" in err
+    assert not set(err) & set("\x1b\x07\x9b\u202e")
+
+
+def test_json_and_lines_are_harmless_and_json_stays_exact(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import json
+
+    show.as_json({"answer": HOSTILE})
+    out = capsys.readouterr().out
+    assert not set(out) & set("\x1b\x07\x9b\u202e")
+    assert json.loads(out) == {"answer": HOSTILE}
+    show.out(HOSTILE)
+    assert not set(capsys.readouterr().out) & set("\x1b\x07\x9b\u202e")

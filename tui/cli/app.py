@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import QAError
+from tui.cli.show import problem, say
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
@@ -41,7 +42,7 @@ def open_app(args: Sequence[str]) -> int:
             _log_in(desk)
         run(desk)
     except QAError as e:
-        print(e, file=sys.stderr)
+        problem(e)
         return e.exit_code
     return 0
 
@@ -53,10 +54,6 @@ def _log_in(desk: Workbench) -> None:
     try:
         desk.line.log_in(terminal_prompter())
     except QAError as e:
-        print(
-            e,
-            "opening without the host: everything recorded can still be read",
-            sep="\n",
-            file=sys.stderr,
-        )
+        problem(e)
+        say("opening without the host: everything recorded can still be read")
         input("press enter … ")

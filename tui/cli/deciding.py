@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core.errors import NotFound
-from tui.cli.show import as_json, say, table
+from tui.cli.show import as_json, out, say, table
 
 gates = typer.Typer(help="The gates of a release.", no_args_is_help=True)
 recipe = typer.Typer(help="Training configurations.", no_args_is_help=True)
@@ -45,22 +45,25 @@ def gates_check(version: str, json: Json = False) -> int:
             "action",
         ]
         table(columns, [[g.get(c) for c in columns] for g in scores["gates"]])
-        print(scores["verdict"])
+        out(scores["verdict"])
     return 0 if scores["verdict"] == "GO" else 5
 
 
 def report(
-    version: str, out: Annotated[Path | None, typer.Option(help="write it there (Markdown)")] = None
+    version: str,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="write it there (Markdown)")
+    ] = None,
 ) -> None:
     """The GO / NO-GO page of a version."""
     from core.evaluation.report import render, render_text
 
     scores = _scores(version)
-    if out is None:
-        print(render_text(scores))
+    if out_file is None:
+        out(render_text(scores))
     else:
-        out.write_text(render(scores), "utf-8")
-        say(f"wrote {out}")
+        out_file.write_text(render(scores), "utf-8")
+        say(f"wrote {out_file}")
 
 
 def _scores(version: str) -> dict:  # type: ignore[type-arg]
@@ -131,7 +134,8 @@ def checklist_run(item: str, host: str = "sandbox", recipe: str = "smollm2-135m"
         evidence = bench.run_item(item, say)
     finally:
         bench.close()
-    print(f"{evidence.outcome}: {evidence.summary}")
+    out(f"{evidence.outcome}: {evidence.summary}")
     if evidence.detail:
-        say(evidence.detail)
+        for line in evidence.detail.splitlines():
+            say(line)
     return 4 if evidence.outcome == "fail" else 0

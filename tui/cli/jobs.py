@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tui.cli.show import as_json, say, table
+from tui.cli.show import as_json, out, say, table
 
 app = typer.Typer(help="Jobs on a host.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
@@ -59,7 +59,7 @@ def stop(job_id: str, host: HostName = "sandbox") -> None:
         bench.connect()
         bench.stop_job(job_id)
         state = bench.following.wait(job_id, say)
-        print(f"{job_id}: {state.status}")
+        out(f"{job_id}: {state.status}")
     finally:
         bench.close()
 

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from core.errors import QAError
 from tui.cli import data, deciding, hosts, jobs, model, pilot, versions
+from tui.cli.show import problem
 
 app = typer.Typer(
     name="qa",
@@ -44,7 +45,7 @@ def run(args: Sequence[str]) -> int:
     try:
         result = app(args=list(args), prog_name="qa", standalone_mode=False)
     except QAError as e:
-        print(e, file=sys.stderr)
+        problem(e)
         return e.exit_code
     except TyperException as e:  # the operator's words: typer knows how to print them
         e.show()  # type: ignore[attr-defined]

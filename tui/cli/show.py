@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from core.errors import QAError
 from tui import clean
+
+# What JSON leaves as it is and a terminal may obey: DEL, C1 controls, changes of direction. They can
+# only stand inside strings, where an escape means the same.
+_HARMFUL = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def as_json(value: Any) -> None:
     """Any value of ours as one JSON document."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+    print(_HARMFUL.sub(lambda m: f"\\u{ord(m[0]):04x}", text))
 
 
 def _plain(value: Any) -> Any:
@@ -37,6 +44,16 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else clean.line(value)
+
+
+def out(text: object) -> None:
+    """Data for a person on stdout; several lines if it has them, none of them obeyed by a terminal."""
+    print(clean.block(text, 100_000, 100_000), flush=True)
+
+
+def problem(error: QAError) -> None:
+    """What, why and what to try on stderr. `why` may quote a host's log: it is cleaned like the rest."""
+    print(clean.block(error), file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:

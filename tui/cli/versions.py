@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from core.errors import Refused, RegistryError
-from tui.cli.show import as_json, table
+from tui.cli.show import as_json, out, table
 
 app = typer.Typer(help="Versions of the model.", no_args_is_help=True)
 audit = typer.Typer(help="The history of the registry.", no_args_is_help=True)
@@ -62,7 +62,7 @@ def compare_versions(a: str, b: str, json: Json = False) -> None:
     if json:
         as_json(result)
     else:
-        print("\n".join(comparison_lines(result)))
+        out("\n".join(comparison_lines(result)))
 
 
 @app.command()
