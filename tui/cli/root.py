@@ -9,7 +9,19 @@ import typer
 from typer.exceptions import TyperException
 
 from core.errors import QAError
-from tui.cli import data, deciding, hosts, jobs, model, pilot, versions
+from tui.cli import (
+    citations,
+    deciding,
+    golden,
+    hosts,
+    jobs,
+    model,
+    pairs,
+    pilot,
+    snapshots,
+    sources,
+    versions,
+)
 from tui.cli.show import problem
 
 app = typer.Typer(
@@ -27,11 +39,11 @@ app.add_typer(hosts.app, name="hosts")
 hosts.add_to(app)
 app.add_typer(jobs.app, name="jobs")
 jobs.add_to(app)
-app.add_typer(data.pairs, name="pairs")
-app.add_typer(data.citations, name="citations")
-app.add_typer(data.snapshots, name="snapshots")
-app.add_typer(data.sources, name="sources")
-app.add_typer(data.golden, name="golden")
+app.add_typer(pairs.app, name="pairs")
+app.add_typer(citations.app, name="citations")
+app.add_typer(snapshots.app, name="snapshots")
+app.add_typer(sources.app, name="sources")
+app.add_typer(golden.app, name="golden")
 app.add_typer(versions.app, name="versions")
 app.add_typer(versions.audit, name="audit")
 app.add_typer(deciding.gates, name="gates")
