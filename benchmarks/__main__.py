@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import control_call, first_frame
+from benchmarks import bulk, control_call, first_frame, link, registry, search
 
-BENCHMARKS = {"first-frame": first_frame.run, "control-call": control_call.run}
+BENCHMARKS = {
+    "first-frame": first_frame.run,
+    "control-call": control_call.run,
+    "bulk": bulk.run,
+    "link": link.run,
+    "registry": registry.run,
+    "search": search.run,
+}
 
 
 def main() -> None:

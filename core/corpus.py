@@ -17,6 +17,8 @@ from typing import Any
 from core import citations, locations
 from core.errors import PairsError, SettingsError
 from core.pairs import Pair
+from core.source_files import SourcesFile, read_sources
+from core.subjects import LABELS, source_data
 
 TRAIN_PAIRS = 240
 PROBE_FACTS = 45
@@ -59,43 +61,20 @@ def pair_files() -> list[Path]:
     return files
 
 
-def load_sources(path: Path | None = None) -> list[dict[str, Any]]:
-    """Rows {source_id, display_name, url, status, renamed_to} of sources.yaml.
+def load_sources(path: Path | None = None) -> SourcesFile:
+    """Rows and URL patterns of sources.yaml.
 
     Raises SettingsError: unreadable, unknown key, an id outside the marker grammar, repeated.
     """
-    from core import settings  # pydantic takes 30 ms; only the first open of a registry needs it
-
-    class SourceSettings(settings.Settings):
-        source_id: str
-        display_name: str
-        url: str
-        status: citations.SourceStatus = "active"
-        renamed_to: str | None = None
-
-    class File(settings.Settings):
-        sources: list[SourceSettings]
-
     path = path or corpus_dir() / "sources.yaml"
-    rows = [s.model_dump() for s in settings.load(path, File).sources]
-    seen: set[str] = set()
-    for row in rows:
-        source_id = row["source_id"]
-        if not is_source_id(source_id):
-            raise SettingsError(
-                f"{path}: {source_id!r} is not a source id",
-                try_next="write domain:entity_id, as in a marker <<SRC:domain:entity_id>>",
-            )
-        if source_id in seen:
-            raise SettingsError(f"{path}: the source id {source_id!r} occurs twice")
-        seen.add(source_id)
-    return rows
-
-
-def is_source_id(text: str) -> bool:
-    """True if `<<SRC:text>>` is one well-formed marker for exactly `text`."""
-    found = citations.find(f"<<SRC:{text}>>")
-    return len(found) == 1 and found[0].source_id == text
+    found = read_sources(path)
+    if found.faults:
+        first = found.faults[0]
+        raise SettingsError(
+            f"{path}: {first.source_id!r}: {first.what}",
+            try_next="mend the entry",
+        )
+    return found
 
 
 def pilot_selection(pairs: Iterable[Pair], *, all: bool = False) -> Selection:
@@ -182,7 +161,7 @@ def _deferrals(pairs: Iterable[Pair]) -> list[Pair]:
     taken: dict[str, list[Pair]] = defaultdict(list)
     templates: set[str] = set()
     for pair in pairs:
-        kind = _source_data(pair).get("kind")
+        kind = source_data(pair).get("kind")
         template = pair.id.rpartition("_")[0]
         if kind in DEFERRALS and template not in templates and len(taken[kind]) < DEFERRALS[kind]:
             templates.add(template)
@@ -243,24 +222,16 @@ def _says(text: str, word: str) -> bool:
     return re.search(rf"(?<![\w.]){re.escape(word)}(?![\w])", text) is not None
 
 
-def _source_data(pair: Pair) -> dict[str, Any]:
-    data = pair.metadata.get("source_data")
-    return data if isinstance(data, dict) else {}
-
-
 def _record(pair: Pair) -> dict[str, Any]:
     """The facts the answer rests on, without names and labels."""
-    for value in _source_data(pair).values():
+    for value in source_data(pair).values():
         if isinstance(value, dict):
-            return {k: v for k, v in value.items() if k not in _LABELS}
+            return {k: v for k, v in value.items() if k not in LABELS}
     return {}
 
 
-_LABELS = frozenset({"id", "name", "node_label", "topic", "status", "fact"})
-
-
 def _label(pair: Pair, key: str) -> str:
-    for value in _source_data(pair).values():
+    for value in source_data(pair).values():
         if isinstance(value, dict):
             return str(value.get(key, ""))
     return ""
@@ -272,7 +243,7 @@ def _entity(pair: Pair) -> str:
 
 def _attribute(pair: Pair) -> str:
     """`memory_per_node_gb`, `cores_per_node+cpu_model`, `topic:mfa`, `retired` …"""
-    for kind, value in _source_data(pair).items():
+    for kind, value in source_data(pair).items():
         if isinstance(value, dict) and kind == "resource":
             topic = value.get("topic")
             return f"topic:{topic}" if topic else "+".join(sorted(_record(pair)))
@@ -282,7 +253,7 @@ def _attribute(pair: Pair) -> str:
 
 
 def _note(train: Sequence[Pair], probe: Sequence[object], *, new: int) -> str:
-    deferring = sum(1 for p in train if "kind" in _source_data(p))
+    deferring = sum(1 for p in train if "kind" in source_data(p))
     added = f", {new} of them new ({new / len(train):.0%})" if new else ""
     return (
         f"{len(train)} pairs ({deferring} deferrals){added}; "

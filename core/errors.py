@@ -11,16 +11,21 @@ QAError                          exit
 │   ├── HostKeyUnknown
 │   ├── HostKeyChanged
 │   ├── AuthenticationFailed
+│   ├── SessionsFull                  the host permits no further channel on the connection
 │   └── LinkLost                      was up, is gone; retryable
 ├── JobError                     4    a job on the host
 │   ├── AcceleratorBusy
+│   ├── JobActive                     it must have ended first
+│   ├── SchedulerRefused              Slurm does not take the job, in its own words
 │   └── JobFailed
 ├── RegistryError                5    registry.db
 │   ├── RegistryNewer                 written by a newer program
 │   ├── RegistryNotLoaded             no sources to judge citations against
+│   ├── ChangedUnderYou               another operator decided first; says which rows did not make it
 │   └── Refused                       a transition whose precondition does not hold
 ├── EnvironmentProblem           6    this machine or the host
 │   ├── MissingComponent              a package or a model that is not there
+│   ├── SchedulerDown                 Slurm gives no answer
 │   ├── DiskFull
 │   └── PortTaken
 └── Cancelled                    130  the operator said stop
@@ -105,6 +110,10 @@ class AuthenticationFailed(RouteError):
     pass
 
 
+class SessionsFull(RouteError):
+    pass
+
+
 class LinkLost(RouteError):
     pass
 
@@ -115,6 +124,14 @@ class JobError(QAError):
 
 class AcceleratorBusy(JobError):
     holder: str = ""  # id of the job that has it
+
+
+class JobActive(JobError):
+    pass
+
+
+class SchedulerRefused(JobError):
+    pass
 
 
 class JobFailed(JobError):
@@ -133,6 +150,11 @@ class RegistryNotLoaded(RegistryError):
     pass
 
 
+class ChangedUnderYou(RegistryError):
+    rows: tuple[object, ...] = ()  # audit rows of ours that did not make it, oldest first
+    aside: str = ""  # the file that still has them
+
+
 class Refused(RegistryError):
     pass
 
@@ -142,6 +164,10 @@ class EnvironmentProblem(QAError):
 
 
 class MissingComponent(EnvironmentProblem):
+    pass
+
+
+class SchedulerDown(EnvironmentProblem):
     pass
 
 

@@ -13,6 +13,7 @@ mirror of either. Readers tolerate a half-written last line and fields they do n
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -31,10 +32,11 @@ SPEC, STATE, OUTPUT, EVENTS, ARTIFACTS = (
 )
 
 # status words of state.json
+QUEUED = "queued"  # waits on the host for its accelerator
 STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 SUCCEEDED, FAILED, STOPPED, LOST = "succeeded", "failed", "stopped", "lost"
 ORPHAN = "orphan"  # its runner is gone, the job still runs and holds its accelerator
-ACTIVE = frozenset({STARTING, RUNNING, STOPPING, ORPHAN})
+ACTIVE = frozenset({QUEUED, STARTING, RUNNING, STOPPING, ORPHAN})
 ENDED = frozenset({SUCCEEDED, FAILED, STOPPED, LOST})
 
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL: stopped at a checkpoint, can be resumed
@@ -62,6 +64,9 @@ class JobSpec:
     host: str = ""
     note: str = ""
     contract: int = 1
+    nodes: int = 1
+    processes: int = 1  # on each node; more than one in all: started by `starter`
+    starter: str = "torchrun"  # or "accelerate"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True)
@@ -73,7 +78,10 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """Where a job stands. Times are Unix seconds on the host's clock; None where not known yet."""
+    """Where a job stands. Times are Unix seconds on the host's clock; None where not known yet.
+
+    waiting_for: id of the job that holds the accelerator.  position: 1 is the next one to start.
+    """
 
     status: str = STARTING
     runner_pid: int | None = None
@@ -88,6 +96,12 @@ class JobState:
     signal: int | None = None
     reason: str = ""
     log_bytes: int | None = None
+    scheduler_id: str = ""  # what the scheduler calls it: "4711", or "4711_2" in an array
+    expected_start: float | None = None  # the scheduler's own estimate while it is queued
+    queued_at: float | None = None
+    waiting_for: str = ""
+    position: int | None = None
+    node: str = ""
 
     @property
     def active(self) -> bool:
@@ -173,14 +187,48 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 class EventWriter:
-    """Append events. Each is one `write` of one line, so a killed process tears at most the last."""
+    """Append events. Each is one `write` of one line, so a killed process tears at most the last.
+
+    A full disk does not end the routine: what it does not take waits here and is written before the
+    next event; past `HELD` bytes events are counted instead, and a warning says how many are missing.
+    """
+
+    HELD = 1 << 20
 
     def __init__(self, path: Path) -> None:
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  held for the job's life
+        self._held = bytearray()
+        self._missing = 0
 
     def emit(self, kind: str, **values: Any) -> None:
         record = {"t": round(time.time(), 3), "kind": kind, **values}
-        self._file.write(json.dumps(record, ensure_ascii=False, allow_nan=True).encode() + b"\n")
+        self._put(json.dumps(record, ensure_ascii=False, allow_nan=True).encode() + b"\n")
+
+    def _put(self, line: bytes) -> None:
+        if self._missing and not self._drain():
+            self._missing += 1
+            return
+        if self._missing:
+            text = f"{self._missing} events are missing here: the disk was full"
+            lost = {"t": round(time.time(), 3), "kind": "warning", "text": text}
+            self._missing = 0
+            self._held += json.dumps(lost).encode() + b"\n"
+        if len(self._held) + len(line) > self.HELD:
+            self._missing += 1
+            return
+        self._held += line
+        self._drain()
+
+    def _drain(self) -> bool:
+        """Write what waits; False while the disk is full."""
+        try:
+            while self._held:
+                del self._held[: self._file.write(self._held) or 0]
+        except OSError as e:
+            if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return False
+        return True
 
     def phase(self, name: str, **more: Any) -> None:
         self.emit("phase", name=name, **more)
@@ -202,7 +250,10 @@ class EventWriter:
         self.emit("result", **values)
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._drain()
+        finally:
+            self._file.close()
 
 
 def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -213,6 +264,8 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
     """
     try:
         with open(path, "rb") as f:
+            if offset > os.fstat(f.fileno()).st_size:
+                offset = 0  # cut short or replaced since: what is there now is all new
             f.seek(offset)
             data = f.read()
     except FileNotFoundError:

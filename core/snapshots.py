@@ -3,19 +3,26 @@
 A snapshot is a sorted manifest of one line a pair, `<content hash> <pair id>`. Its id is
 `dataset-YYYY-MM-DD-<first 12 hex of the manifest's SHA-256>`: the same pairs on the same day are
 the same snapshot, and any change of any pair is another one.
+
+Nothing here keeps the text of a pair: a million pairs are a million ids and hashes.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import overload
 
 from core.errors import PairsError
 from core.pairs import Pair
+
+HASH_BYTES = 32  # SHA-256 of a pair's content
+LESSON_BYTES = 8
+_LINES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,50 @@ class Entry:
     lesson: str
 
 
+class Entries(Sequence[Entry]):
+    """The entries of a snapshot by position, packed: about 130 bytes a pair.
+
+    ids: sorted.  hashes: 32 bytes a pair.  lessons: 8 bytes a pair.
+    """
+
+    __slots__ = ("hashes", "ids", "lessons")
+
+    def __init__(self, ids: Iterable[str], hashes: bytes, lessons: bytes) -> None:
+        self.ids, self.hashes, self.lessons = tuple(ids), hashes, lessons
+        if not len(self.ids) * HASH_BYTES == len(hashes) == len(lessons) * 4:
+            raise ValueError("as many hashes and lessons as ids are needed")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, at: int | slice) -> Entry | tuple[Entry, ...]:
+        if isinstance(at, slice):
+            return tuple(self[i] for i in range(len(self.ids))[at])
+        i = range(len(self.ids))[at]
+        h, n = i * HASH_BYTES, i * LESSON_BYTES
+        return Entry(
+            self.ids[i],
+            self.hashes[h : h + HASH_BYTES].hex(),
+            self.lessons[n : n + LESSON_BYTES].hex(),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entries):
+            return NotImplemented
+        mine, theirs = (self.ids, self.hashes, self.lessons), (other.ids, other.hashes)
+        return mine == (*theirs, other.lessons)
+
+    def __hash__(self) -> int:
+        return hash((self.ids, self.hashes))
+
+    def __repr__(self) -> str:
+        return f"<{len(self.ids)} entries>"
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """Which pairs exactly, without their text. Entries are sorted by pair id.
@@ -36,7 +87,7 @@ class Snapshot:
     """
 
     dataset_version: str
-    entries: tuple[Entry, ...]
+    entries: Entries
     source_breakdown: Mapping[str, int]
     domain_breakdown: Mapping[str, int]
     parent: str | None
@@ -53,16 +104,16 @@ class Snapshot:
     @property
     def pair_ids(self) -> list[str]:
         """The design's `qa_pair_ids`."""
-        return [e.id for e in self.entries]
+        return list(self.entries.ids)
 
-    @cached_property
+    @property
     def manifest(self) -> str:
-        return manifest_of(self.entries)
+        return b"".join(manifest_pieces(self.entries)).decode()
 
     @cached_property
     def manifest_hash(self) -> str:
         """SHA-256 (hex) of the manifest in UTF-8."""
-        return hashlib.sha256(self.manifest.encode()).hexdigest()
+        return _manifest_hash(self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,66 +129,116 @@ class Diff:
     share_new: float
 
 
+class Freezer:
+    """Takes pairs one by one, in any order, and keeps of each its id, hashes and nothing else."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, bytes] = {}  # content hash and lesson
+        self._sources: Counter[str] = Counter()
+        self._domains: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, pair: Pair) -> None:
+        """The same pair twice counts once. Raises PairsError: one id with two contents."""
+        hashes = bytes.fromhex(pair.content_hash + pair.lesson_hash)
+        other = self._by_id.setdefault(pair.id, hashes)
+        if other is hashes:
+            self._sources[pair.source] += 1
+            self._domains[pair.domain] += 1
+        elif other != hashes:
+            raise PairsError(
+                f"the pair id {pair.id} occurs twice with different content",
+                try_next="give each pair an id of its own",
+            )
+
+    def snapshot(
+        self, parent: Snapshot | str | None = None, created_at: datetime | str | None = None
+    ) -> Snapshot:
+        """created_at defaults to now; a naive one is UTC. Raises PairsError: no pairs."""
+        if not self._by_id:
+            raise PairsError("a snapshot needs at least one pair")
+        ids = sorted(self._by_id)
+        hashes = b"".join(self._by_id[i][:HASH_BYTES] for i in ids)
+        lessons = b"".join(self._by_id[i][HASH_BYTES:] for i in ids)
+        when = _as_utc(created_at)
+        entries = Entries(ids, hashes, lessons)
+        digest = _manifest_hash(entries)
+        snapshot = Snapshot(
+            f"dataset-{when:%Y-%m-%d}-{digest[:12]}",
+            entries,
+            dict(sorted(self._sources.items())),
+            dict(sorted(self._domains.items())),
+            parent.dataset_version if isinstance(parent, Snapshot) else parent,
+            when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        )
+        snapshot.__dict__["manifest_hash"] = digest  # the cached property, known already
+        return snapshot
+
+
 def freeze(
     pairs: Iterable[Pair],
     parent: Snapshot | str | None = None,
     created_at: datetime | str | None = None,
 ) -> Snapshot:
-    """The snapshot of `pairs` (any order). created_at defaults to now; a naive one is UTC.
+    """The snapshot of `pairs` (any order, read once). created_at defaults to now.
 
     Raises PairsError: no pairs, or an id that occurs twice with different content.
     """
-    by_id: dict[str, Pair] = {}
+    freezer = Freezer()
     for pair in pairs:
-        other = by_id.setdefault(pair.id, pair)
-        if other is not pair and other.content_hash != pair.content_hash:
-            raise PairsError(
-                f"the pair id {pair.id} occurs twice with different content",
-                try_next="give each pair an id of its own",
-            )
-    if not by_id:
-        raise PairsError("a snapshot needs at least one pair")
-    when = _as_utc(created_at)
-    entries = tuple(Entry(p.id, p.content_hash, p.lesson_hash) for _, p in sorted(by_id.items()))
-    digest = hashlib.sha256(manifest_of(entries).encode()).hexdigest()
-    return Snapshot(
-        f"dataset-{when:%Y-%m-%d}-{digest[:12]}",
-        entries,
-        dict(sorted(Counter(p.source for p in by_id.values()).items())),
-        dict(sorted(Counter(p.domain for p in by_id.values()).items())),
-        parent.dataset_version if isinstance(parent, Snapshot) else parent,
-        when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    )
+        freezer.add(pair)
+    return freezer.snapshot(parent, created_at)
 
 
 def diff(a: Snapshot | None, b: Snapshot) -> Diff:
     """The way from `a` to `b`. Against None everything is new."""
-    before = {e.id: e.content_hash for e in a.entries} if a else {}
-    after = {e.id: e.content_hash for e in b.entries}
-    known = {e.lesson for e in a.entries} if a else set()
-    new = tuple(e.id for e in b.entries if e.lesson not in known)
+    before = _contents(a.entries) if a else {}
+    after = _contents(b.entries)
+    known = set(_split(a.entries.lessons, LESSON_BYTES)) if a else set()
+    lessons = zip(b.entries.ids, _split(b.entries.lessons, LESSON_BYTES), strict=True)
+    new = tuple(i for i, lesson in lessons if lesson not in known)
     return Diff(
         added=tuple(i for i in after if i not in before),
         removed=tuple(i for i in before if i not in after),
-        changed=tuple(i for i, h in after.items() if i in before and before[i] != h),
+        changed=tuple(i for i, h in after.items() if before.get(i, h) != h),
         new=new,
         share_new=len(new) / len(after) if after else 0.0,
     )
 
 
-def manifest_of(entries: Iterable[Entry]) -> str:
-    """One line a pair, each ended by LF. Ids hold no control characters, so it is unambiguous."""
-    return "".join(f"{e.content_hash} {e.id}\n" for e in entries)
+def manifest_pieces(entries: Entries) -> Iterator[bytes]:
+    """The manifest in UTF-8, piece by piece: one line a pair, each ended by LF. Ids hold no control
+    characters, so it is unambiguous.
+    """
+    ids, hashes = entries.ids, entries.hashes
+    for at in range(0, len(ids), _LINES_AT_ONCE):
+        some = ids[at : at + _LINES_AT_ONCE]
+        text = hashes[at * HASH_BYTES : (at + len(some)) * HASH_BYTES].hex()
+        lines = [f"{text[n * 64 : n * 64 + 64]} {i}\n" for n, i in enumerate(some)]
+        yield "".join(lines).encode()
 
 
 def parse_manifest(text: str) -> list[tuple[str, str]]:
     """(pair id, content hash) of each line."""
-    out = []
-    for line in text.split("\n"):
-        if line:
-            content_hash, _, pair_id = line.partition(" ")
-            out.append((pair_id, content_hash))
-    return out
+    return [(line[65:], line[:64]) for line in text.split("\n") if line]
+
+
+def _contents(entries: Entries) -> dict[str, bytes]:
+    """pair id → content hash, in the order of the ids."""
+    return dict(zip(entries.ids, _split(entries.hashes, HASH_BYTES), strict=True))
+
+
+def _split(packed: bytes, width: int) -> Iterator[bytes]:
+    return (packed[i : i + width] for i in range(0, len(packed), width))
+
+
+def _manifest_hash(entries: Entries) -> str:
+    digest = hashlib.sha256()
+    for piece in manifest_pieces(entries):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _as_utc(when: datetime | str | None) -> datetime:

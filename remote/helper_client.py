@@ -16,6 +16,7 @@ from core.errors import (
     AcceleratorBusy,
     DiskFull,
     EnvironmentProblem,
+    JobActive,
     JobError,
     LinkLost,
     MissingComponent,
@@ -82,6 +83,12 @@ def error_from(problem: Any) -> QAError:
             why=what if code == "disk_full" else "",
             try_next="free space below the work folder of the host, then repeat",
         )
+    if isinstance(code, str) and code.startswith("slurm_"):
+        from remote.slurm.errors import slurm_error
+
+        return slurm_error(code, what, plain(problem.get("why", "")))
+    if code == "active":
+        return JobActive(what, try_next="stop it first, or wait for its end: qa jobs watch")
     if code == "bad_name":
         return UsageError(what)
     if code == "os":

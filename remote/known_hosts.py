@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
+import fcntl
 import fnmatch
 import hashlib
 import hmac
@@ -16,6 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from core.errors import DiskFull, QAError, SettingsError
 
 Verdict = Literal["known", "unknown", "changed", "revoked"]
 
@@ -73,6 +77,12 @@ def lookup_name(address: str, port: int, alias: str | None) -> str:
     return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
 
 
+def lookup_names(address: str, port: int, alias: str | None) -> tuple[str, ...]:
+    """lookup_name, then the bare address: OpenSSH takes a key that is filed without the port."""
+    name = lookup_name(address, port, alias)
+    return (name,) if alias or port == 22 else (name, address.lower())
+
+
 def matches(patterns: str, name: str) -> bool:
     """Does the first field of a line speak of `name`? A negated pattern that fits rules the line out."""
     if patterns.startswith("|"):
@@ -107,8 +117,8 @@ def _hash_matches(field: str, name: str) -> bool:
 def judge(entries: Iterable[Entry], name: str, blob: bytes) -> tuple[Verdict, Entry | None]:
     """What the files say of key `blob` for `name`, and the line that says it.
 
-    A revoked key is refused under whatever name it is listed. If other keys are on file for the
-    name, and this one is not, it counts as changed, also when only its type is new.
+    If other keys are on file for the name, and this one is not, it counts as changed, also when only
+    its type is new.
     """
     known: Entry | None = None
     other: Entry | None = None
@@ -126,6 +136,16 @@ def judge(entries: Iterable[Entry], name: str, blob: bytes) -> tuple[Verdict, En
     return ("changed", other) if other else ("unknown", None)
 
 
+def revoked(entries: Iterable[Entry], names: Iterable[str], blob: bytes) -> Entry | None:
+    """The @revoked line that speaks of this key under one of the names."""
+    names = list(names)
+    for entry in entries:
+        hit = entry.marker == REVOKED and entry.blob == blob
+        if hit and any(matches(entry.patterns, name) for name in names):
+            return entry
+    return None
+
+
 def key_types(entries: Iterable[Entry], name: str) -> list[str]:
     """Types on file for `name`: to be asked of the server first, else it shows another key."""
     found = [e.key_type for e in entries if not e.marker and matches(e.patterns, name)]
@@ -139,14 +159,47 @@ def fingerprint(blob: bytes) -> str:
 
 
 def append(path: Path, name: str, key_type: str, blob: bytes) -> None:
-    """Add one accepted key; what the file holds already is left as it is."""
-    line = f"{name} {key_type} {base64.b64encode(blob).decode()}\n"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(fd, "r+b") as f:
-        size = f.seek(0, os.SEEK_END)
-        if size:
-            f.seek(size - 1)
-            if f.read(1) != b"\n":
-                line = "\n" + line
-        f.write(line.encode())
+    """Add one accepted key; what the file holds already, its mode and its owner are left as they are.
+
+    Raises SettingsError for a name that would speak of other hosts too, or for a file that cannot be
+    written; DiskFull, with the file as it was.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"a host key cannot be filed under {name[:80]!r}",
+            try_next="set host_key_alias of this host to a plain name",
+        )
+    line = f"{name} {key_type} {base64.b64encode(blob).decode()}\n".encode()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise _unwritable(path, e) from e
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        try:
+            written = os.write(fd, line)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(fd)
+        except OSError as e:
+            os.ftruncate(fd, size)  # half a line would be read as another key
+            raise _unwritable(path, e) from e
+    finally:
+        os.close(fd)
+
+
+_NAME = re.compile(r"[^\s\x00-\x1f\x7f*?!,|@#-][^\s\x00-\x1f\x7f*?!,|]{0,255}")
+
+
+def _unwritable(path: Path, e: OSError) -> QAError:
+    full = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    kind = DiskFull if full else SettingsError
+    return kind(
+        f"the accepted host key could not be written to {path}",
+        why=e.strerror or str(e),
+        try_next="make room, then connect again" if full else "check the file and its folder",
+    )

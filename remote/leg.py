@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,23 +15,28 @@ from typing import Any
 
 import paramiko
 
-from core.errors import (
-    HostKeyChanged,
-    HostKeyUnknown,
-    HostUnreachable,
-)
-from remote import known_hosts
+from core.errors import HostUnreachable
 from remote.auth import Prompter
 from remote.helper_client import plain
+from remote.host_keys import HostKeys
+from remote.hosts import LoginOptions
+from remote.keys import KeyRing
 from remote.login import Login
 
 CONNECT_S = 10.0
 HANDSHAKE_S = 15.0
-AUTH_S = 150.0  # a second factor on a phone takes its time
 CHANNEL_S = 15.0
+READ_AHEAD = 1 << 18  # bytes
+LOOK_UP_S = 1.0
 
 # AES-GCM first: half as much work again as the default in each direction. Nothing with SHA-1 or MD5.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes128-ctr")
+KEX = (
+    *("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org"),
+    *("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521"),
+    *("diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256"),
+    "diffie-hellman-group-exchange-sha256",
+)
 DIGESTS = (
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512-etm@openssh.com",
@@ -49,23 +56,43 @@ class Transport(paramiko.Transport):
     traceback would be written over the screen.
     """
 
+    host_key_algorithms: tuple[str, ...] = ()
+    stirred: threading.Event | None = None  # set when the connection has ended
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """paramiko would put certificates last, where no server comes to them."""
+        return self.host_key_algorithms
+
     def run(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
-            super().run()
+        try:
+            with contextlib.suppress(EOFError, OSError):
+                super().run()
+        finally:
+            if self.stirred is not None:
+                self.stirred.set()
 
 
 class Meter:
-    """A socket, or a channel in its place, that notes what passed through it and when."""
+    """A socket, or a channel in its place, that notes what passed through it and when.
+
+    It reads ahead: a transport asks for 16 bytes at a time, and a channel that is asked so moves its
+    whole backlog at each. Read by one thread only, the transport's.
+    """
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
+        self._ahead, self._at = b"", 0
         self.heard = time.monotonic()  # last time bytes came in
         self.sent = 0  # bytes
 
     def recv(self, n: int) -> bytes:
-        data: bytes = self._inner.recv(n)
-        if data:
-            self.heard = time.monotonic()
+        if self._at >= len(self._ahead):
+            self._ahead, self._at = self._inner.recv(max(n, READ_AHEAD)), 0
+            if self._ahead:
+                self.heard = time.monotonic()
+        data = self._ahead[self._at : self._at + n]
+        self._at += len(data)
         return data
 
     def send(self, data: bytes) -> int:
@@ -73,7 +100,18 @@ class Meter:
         self.sent += n
         return n
 
-    def __getattr__(self, name: str) -> Any:  # settimeout, close, getpeername, …
+    def settimeout(self, seconds: float | None) -> None:
+        """A transport looks up from reading so often; ten times a second costs more than it gives."""
+        self._inner.settimeout(None if seconds is None else max(seconds, LOOK_UP_S))
+
+    def close(self) -> None:
+        """Wakes whoever reads."""
+        if isinstance(self._inner, socket.socket):
+            with contextlib.suppress(OSError):
+                self._inner.shutdown(socket.SHUT_RDWR)
+        self._inner.close()
+
+    def __getattr__(self, name: str) -> Any:  # getpeername, fileno, …
         return getattr(self._inner, name)
 
 
@@ -86,7 +124,8 @@ class Spot:
     port: int
     user: str
     alias: str | None
-    identity_file: Path | None
+    login: LoginOptions
+    required: bool  # the identity files must be there
     known_hosts: Path
     known_hosts_also: tuple[Path, ...] = ()
 
@@ -96,7 +135,7 @@ class Leg:
     """An open hop."""
 
     spot: Spot
-    transport: paramiko.Transport
+    transport: Transport
     meter: Meter
     human: bool  # a person had to answer for the login
     rtt_ms: float | None = None
@@ -122,6 +161,12 @@ def dial(spot: Spot) -> socket.socket:
             try_next="check its address in hosts.yaml, your network and VPN",
         ) from e
     except (OSError, UnicodeError) as e:
+        if isinstance(e, OSError) and e.errno in (errno.ENETUNREACH, errno.ENETDOWN):
+            raise HostUnreachable(
+                f"{spot.title} cannot be reached: there is no network here",
+                why=e.strerror or str(e),
+                try_next="check your network and VPN",
+            ) from e
         why = "no answer in time" if isinstance(e, TimeoutError) else getattr(e, "strerror", "")
         raise HostUnreachable(
             f"{spot.title} does not answer at {spot.address}:{spot.port}",
@@ -129,8 +174,11 @@ def dial(spot: Spot) -> socket.socket:
             try_next="check that it is up, your network and VPN, address and port in hosts.yaml",
         ) from e
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # What was sent must be acknowledged within this, whatever the pulse finds.
     if sys.platform.startswith("linux"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)  # ms
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3_500)  # ms
+    elif sys.platform == "darwin":
+        sock.setsockopt(socket.IPPROTO_TCP, 0x80, 4)  # TCP_RXT_CONNDROPTIME, s
     return sock
 
 
@@ -159,16 +207,17 @@ def tunnel(over: Leg, spot: Spot) -> paramiko.Channel:
         ) from e
 
 
-def open_leg(spot: Spot, sock: Any, prompter: Prompter) -> Leg:
+def open_leg(spot: Spot, sock: Any, prompter: Prompter, ring: KeyRing) -> Leg:
     """Handshake, host key, login. Closes `sock` if any of it fails."""
     meter = Meter(sock)
-    transport: paramiko.Transport | None = None
+    transport: Transport | None = None
     try:
         transport = Transport(meter)  # type: ignore[arg-type]
-        _configure(transport, spot)
+        keys = HostKeys.of(spot)
+        _configure(transport, keys)
         _handshake(transport, spot)
-        _check_key(transport, spot, prompter)
-        login = Login(spot.title, spot.user, spot.identity_file, prompter)
+        keys.check(transport.get_remote_server_key(), prompter)
+        login = Login(spot.title, spot.user, spot.login, prompter, ring, spot.required)
         login.run(transport)
     except BaseException:
         sock.close()
@@ -178,17 +227,14 @@ def open_leg(spot: Spot, sock: Any, prompter: Prompter) -> Leg:
     return Leg(spot, transport, meter, login.human)
 
 
-def _configure(transport: paramiko.Transport, spot: Spot) -> None:
+def _configure(transport: Transport, keys: HostKeys) -> None:
     options = transport.get_security_options()
+    options.kex = [k for k in KEX if k in options.kex]
     options.ciphers = [c for c in CIPHERS if c in options.ciphers]
     options.digests = [d for d in DIGESTS if d in options.digests]
-    on_file = known_hosts.key_types(_entries(spot), _name(spot))
-    # An RSA key is one key whatever hash signs with it.
-    first = [k for k in options.key_types if k in on_file or ("ssh-rsa" in on_file and "rsa" in k)]
-    options.key_types = first + [k for k in options.key_types if k not in first]
+    transport.host_key_algorithms = tuple(keys.algorithms())
     transport.banner_timeout = HANDSHAKE_S
     transport.handshake_timeout = HANDSHAKE_S
-    transport.auth_timeout = AUTH_S
     transport.channel_timeout = CHANNEL_S
     transport.daemon = True
 
@@ -208,43 +254,3 @@ def _handshake(transport: paramiko.Transport, spot: Spot) -> None:
             why=str(e),
             try_next="check address and port in hosts.yaml; a server under load may also do this",
         ) from e
-
-
-def _check_key(transport: paramiko.Transport, spot: Spot, prompter: Prompter) -> None:
-    key = transport.get_remote_server_key()
-    blob, name = key.asbytes(), _name(spot)
-    verdict, entry = known_hosts.judge(_entries(spot), name, blob)
-    shown = f"{key.get_name()} {known_hosts.fingerprint(blob)}"
-    if verdict == "known":
-        return
-    if verdict in ("changed", "revoked"):
-        where = entry.where if entry else str(spot.known_hosts)
-        raise HostKeyChanged(
-            f"{spot.title} shows a {'revoked' if verdict == 'revoked' else 'different'} host key: "
-            f"{shown}",
-            why=f"{where} says otherwise for {name!r}; someone may stand in between",
-            try_next="do not log in; ask the administrators. If they changed the key, remove that "
-            "line and connect again",
-        )
-    if prompter.accept_host_key(
-        hop=spot.title,
-        name=name,
-        key_type=key.get_name(),
-        fingerprint=known_hosts.fingerprint(blob),
-    ):
-        known_hosts.append(spot.known_hosts, name, key.get_name(), blob)
-        return
-    raise HostKeyUnknown(
-        f"{spot.title} shows a host key that is not on file: {shown}",
-        why=f"no line for {name!r} in {spot.known_hosts}",
-        try_next="compare the fingerprint with what its administrators give out, then connect "
-        "from the app or a terminal and accept it",
-    )
-
-
-def _entries(spot: Spot) -> list[known_hosts.Entry]:
-    return known_hosts.read([spot.known_hosts, *spot.known_hosts_also])
-
-
-def _name(spot: Spot) -> str:
-    return known_hosts.lookup_name(spot.address, spot.port, spot.alias)

@@ -1,207 +1,191 @@
-"""One login on one hop: the order in which ways of logging in are tried, and what is said if none is
-accepted. Secrets are held no longer than the login takes.
+"""One login on one hop: the ways of logging in in OpenSSH's order, and what is said if none is accepted.
+
+Nothing that was typed is kept: passphrases and passwords live as long as the request that carries them,
+decrypted keys in the route's key ring, in memory.
 """
 
 from __future__ import annotations
 
-import base64
-import os
-import threading
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import paramiko
 
-from core.errors import AuthenticationFailed, Cancelled, HostUnreachable
+from core.errors import AuthenticationFailed, Cancelled, HostUnreachable, QAError
 from remote.auth import NoPrompter, Prompter
 from remote.helper_client import plain
+from remote.hosts import LoginOptions
+from remote.keys import KeyRing, Keys, Locked, Offer
+from remote.ssh_agent import CERT, AgentError
+from remote.userauth import HungUp, Prompts, Reply, UserAuth
 
-ASKS = 3
-DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-
-
-class _UserAuth(paramiko.auth_handler.AuthHandler):
-    """Asks for the login service once a connection.
-
-    The stock handler asks before each attempt, which some servers end the connection for.
-    """
-
-    service_open = False
-
-    def _request_auth(self) -> None:
-        if not self.service_open:
-            super()._request_auth()  # type: ignore[misc]
-            return
-        accepted = paramiko.Message()
-        accepted.add_string("ssh-userauth")
-        accepted.rewind()
-        self._parse_service_accept(accepted)  # type: ignore[attr-defined]
+ASKS = 3  # for one secret
+FACTORS = 6
 
 
 @dataclass
 class Login:
-    """One login on one hop: what was tried, and whether a human was needed."""
+    """hop: as the operator is told ("jump host j1.example").
 
-    hop: str  # as the operator is told: "jump host j1.example"
+    required: the identity files must be there.  human: a person had to do something that they would
+    have to do again: typing a password, answering a prompt; not a passphrase, whose key is kept.
+    """
+
+    hop: str
     user: str
-    identity_file: Path | None
+    options: LoginOptions
     prompter: Prompter
+    ring: KeyRing = field(default_factory=KeyRing)
+    required: bool = False
     tried: list[str] = field(default_factory=list)
     human: bool = False
-    _service_open: bool = False
+    _faults: list[str] = field(default_factory=list)
+    _offers: Iterator[Offer] | None = None
 
     def run(self, transport: paramiko.Transport) -> None:
         """Raises AuthenticationFailed, Cancelled, HostUnreachable (closed meanwhile)."""
         try:
-            allowed = self._ask_methods(transport)
-            for _ in range(6):  # each round passes one factor
-                if not allowed and transport.is_authenticated():
+            auth = UserAuth(transport, self.user)
+            reply = auth.none()
+            for _ in range(FACTORS):
+                if reply.passed and not reply.left:
                     return
-                allowed = self._one_factor(transport, allowed)
-        except paramiko.AuthenticationException as e:
-            raise self._failed([], str(e)) from e
-        except (paramiko.SSHException, EOFError, OSError) as e:
+                reply = self._one_factor(auth, reply.left)
+        except HungUp as e:
             raise HostUnreachable(
                 f"{self.hop} closed the connection during the login",
-                why=str(e),
-                try_next="too many keys may have been offered: set identity_file in hosts.yaml",
+                why=plain(e),
+                try_next="it may not wait that long for an answer: connect again"
+                if self.human
+                else "too many keys may have been offered: set identity_file in hosts.yaml, or "
+                "IdentitiesOnly in the ssh configuration",
             ) from e
-        raise self._failed(allowed, "")
+        finally:
+            if self._offers is not None:
+                self._offers.close()  # type: ignore[attr-defined]
+        raise self._failed(reply.left)
 
-    def _ask_methods(self, transport: paramiko.Transport) -> list[str]:
-        try:
-            self._attempt(transport, "none")
-        except paramiko.BadAuthenticationType as e:
-            return list(e.allowed_types)
-        return []
-
-    def _one_factor(self, transport: paramiko.Transport, allowed: list[str]) -> list[str]:
-        """The factors still wanted after one more has passed. Raises AuthenticationFailed."""
-        ways = {
+    def _one_factor(self, auth: UserAuth, left: Sequence[str]) -> Reply:
+        """The server's reply to one more factor that passed. Raises AuthenticationFailed."""
+        ways: dict[str, Callable[[UserAuth], Reply | None]] = {
             "publickey": self._public_key,
             "keyboard-interactive": self._interactive,
             "password": self._password,
         }
-        for method, way in ways.items():
-            if method in allowed:
-                try:
-                    left = way(transport)
-                except paramiko.BadAuthenticationType:
-                    continue
-                if left is not None:
-                    return left
-        raise self._failed(allowed, "")
+        for method in self.options.methods:
+            if method in left:
+                reply = ways[method](auth)
+                if reply is not None:
+                    return reply
+        raise self._failed(left)
 
-    def _attempt(self, transport: paramiko.Transport, method: str, *proof: Any) -> list[str]:
-        """One request and its answer: the factors still wanted. Raises as paramiko does."""
-        handler: Any = _UserAuth(transport)
-        handler.service_open = self._service_open
-        self._service_open = True
-        transport.auth_handler = handler
-        event = threading.Event()
-        getattr(handler, f"auth_{method}")(self.user, *proof, event)
-        try:
-            return list(handler.wait_for_response(event))
-        except paramiko.BadAuthenticationType:
-            raise
-        except paramiko.AuthenticationException as e:
-            if not transport.is_active():
-                raise paramiko.SSHException(str(e)) from e
-            raise
+    # Each way gives the reply to what passed, or None if nothing did.
 
-    # Each way gives the list of factors still wanted ([]: logged in), or None if it did not pass.
-
-    def _public_key(self, transport: paramiko.Transport) -> list[str] | None:
-        for label, key in self._keys():
-            self.tried.append(label)
+    def _public_key(self, auth: UserAuth) -> Reply | None:
+        keys = Keys(self.options, self.ring, self._unlock, self.required, self._faults)
+        if self._offers is None:  # a second factor by key must be another key
+            self._offers = keys.offers(self.user)
+        for offer in self._offers:
+            self.tried.append(offer.label)
+            algorithm = _algorithm(offer.type, auth)
             try:
-                return self._attempt(transport, "publickey", key)
-            except paramiko.BadAuthenticationType:
-                raise
-            except paramiko.AuthenticationException:
+                if offer.ask_first and not auth.would_accept(algorithm, offer.blob):
+                    continue
+                reply = auth.publickey(algorithm, offer.blob, offer.sign)
+            except Locked:
+                self._faults.append(f"{offer.label} needs its passphrase")
                 continue
+            except AgentError as e:
+                self._faults.append(f"{offer.label}: {e}")
+                continue
+            if reply.passed:
+                return reply
         return None
 
-    def _interactive(self, transport: paramiko.Transport) -> list[str] | None:
-        def handler(title: str, instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
+    def _interactive(self, auth: UserAuth) -> Reply | None:
+        """Nothing is sent twice: a wrong answer is asked for again, and not at all once several rounds
+        were answered: wrong second factors lock accounts.
+        """
+        asked_for = "a password or second factor is asked for"
+        if isinstance(self.prompter, NoPrompter):  # it could send a push to somebody's phone
+            raise self._declined(asked_for)
+        rounds = 0
+
+        def answer(title: str, instructions: str, prompts: Prompts) -> Sequence[str]:
+            nonlocal rounds
             if not prompts:
                 return []
-            self.human = True
+            rounds += 1
             asked = [(plain(text), bool(echo)) for text, echo in prompts]
+            note = "That was not accepted. " if attempt and rounds == 1 else ""
             answers = self.prompter.answer(
-                f"{self.hop}: {plain(title)}".rstrip(": "), plain(instructions, 2000), asked
+                f"{self.hop}: {plain(title)}".rstrip(": "),
+                f"{note}{plain(instructions, 2000)}".strip(),
+                asked,
             )
             if answers is None:
-                raise self._declined("a second factor or password was asked for")
+                raise self._declined(asked_for)
             return answers
 
         self.tried.append("keyboard-interactive")
-        try:
-            return self._attempt(transport, "interactive", handler)
-        except paramiko.BadAuthenticationType:
-            raise
-        except paramiko.AuthenticationException:
-            return None
+        for attempt in range(ASKS):  # noqa: B007 - read by answer
+            rounds = 0
+            self.human = True
+            reply = auth.interactive(answer)
+            if reply.passed:
+                return reply
+            if rounds == 0:
+                return None
+            if rounds > 1:
+                raise AuthenticationFailed(
+                    f"{self.hop} did not accept the second factor of {self.user}",
+                    why="the answers to its prompts were refused",
+                    try_next="connect again with a new passcode, or confirm the push on your phone. "
+                    "Repeated wrong answers may lock the account: ask its administrators then",
+                )
+            if "keyboard-interactive" not in reply.left:
+                break
+        raise AuthenticationFailed(
+            f"{self.hop} did not accept the answers of {self.user}",
+            why=f"refused {attempt + 1} times",
+            try_next="check user name and password; wait before you try again, lest the account be locked",
+        )
 
-    def _password(self, transport: paramiko.Transport) -> list[str] | None:
+    def _password(self, auth: UserAuth) -> Reply | None:
+        if isinstance(self.prompter, NoPrompter):
+            raise self._declined("a password is asked for")
         self.tried.append("password")
-        for _ in range(ASKS):
+        for attempt in range(ASKS):
             self.human = True
-            secret = self.prompter.secret(f"{self.hop}: login of {self.user}", "Password")
+            title = f"{self.hop}: login of {self.user}" + (" (not accepted)" if attempt else "")
+            secret = self.prompter.secret(title, "Password")
             if secret is None:
-                raise self._declined("a password was asked for")
-            try:
-                return self._attempt(transport, "password", secret)
-            except paramiko.BadAuthenticationType:
-                raise
-            except paramiko.AuthenticationException:
-                continue
-        return None
+                raise self._declined("a password is asked for")
+            reply = auth.password(secret)
+            if reply.passed:
+                return reply
+            if "password" not in reply.left:
+                break
+        raise AuthenticationFailed(
+            f"{self.hop} did not accept the password of {self.user}",
+            why=f"refused {attempt + 1} times",
+            try_next="check user name and password; wait before you try again, lest the account be locked",
+        )
 
-    # -- keys -------------------------------------------------------------------------------
-
-    def _keys(self) -> Iterator[tuple[str, Any]]:
-        """(label, key): only the named file if there is one, else the agent's and the usual files."""
-        agent = _agent_keys()
-        if self.identity_file is not None:
-            public = _public_blob(self.identity_file)
-            for key in agent:
-                if public is not None and key.asbytes() == public:
-                    yield f"{self.identity_file} (from the agent)", key
-                    return
-            yield str(self.identity_file), self._load(self.identity_file)
-            return
-        for n, key in enumerate(agent, 1):
-            yield f"agent key {n}", key
-        for name in DEFAULT_KEYS:
-            path = Path.home() / ".ssh" / name
-            if path.exists():
-                yield str(path), self._load(path)
-
-    def _load(self, path: Path) -> paramiko.PKey:
-        if not path.exists():
-            raise AuthenticationFailed(
-                f"no private key at {path}", try_next="set identity_file of this host in hosts.yaml"
-            )
-        try:
-            return paramiko.PKey.from_path(path)
-        except (paramiko.PasswordRequiredException, TypeError):
-            pass  # TypeError is how a missing passphrase shows for the newer key form
-        except (ValueError, OSError, paramiko.SSHException) as e:
-            raise AuthenticationFailed(
-                f"the private key {path} cannot be read", why=str(e), try_next="check the file"
-            ) from e
-        for _ in range(ASKS):
-            self.human = True
-            secret = self.prompter.secret(f"{self.hop}: private key {path}", "Passphrase")
+    def _unlock(self, path: Path, load: Callable[[str], Any]) -> Any:
+        """Ask for the passphrase of a key. Raises Locked if nobody is there."""
+        if isinstance(self.prompter, NoPrompter):
+            raise Locked(str(path))
+        for attempt in range(ASKS):
+            title = f"{self.hop}: private key {path}" + (" (wrong passphrase)" if attempt else "")
+            secret = self.prompter.secret(title, "Passphrase")
             if secret is None:
-                raise self._declined(f"the passphrase of {path} was asked for")
-            try:
-                return paramiko.PKey.from_path(path, secret.encode())  # type: ignore[arg-type]
-            except (ValueError, TypeError, paramiko.SSHException):
-                continue  # ValueError is how a wrong passphrase shows
+                raise self._declined(f"the passphrase of {path} is asked for")
+            with contextlib.suppress(ValueError, TypeError, paramiko.SSHException):
+                return load(secret)
         raise AuthenticationFailed(
             f"the passphrase of {path} was wrong {ASKS} times",
             try_next="try again, or put the key into an ssh-agent",
@@ -209,37 +193,37 @@ class Login:
 
     # -- how it ends ------------------------------------------------------------------------
 
-    def _declined(self, what: str) -> Exception:
+    def _declined(self, what: str) -> QAError:
         if isinstance(self.prompter, NoPrompter):
             return AuthenticationFailed(
                 f"{self.hop}: {what}, and nobody is there to answer",
+                why="; ".join(self._faults),
                 try_next="log in from a terminal (qa app --host NAME asks before it opens), or use a key "
                 "in an ssh-agent",
             )
         return Cancelled(f"login on {self.hop} given up", why=what)
 
-    def _failed(self, allowed: list[str], why: str) -> AuthenticationFailed:
+    def _failed(self, left: Sequence[str]) -> AuthenticationFailed:
         tried = ", ".join(self.tried) or "nothing that it accepts"
-        accepts = f"; it accepts {', '.join(allowed)}" if allowed else ""
+        accepts = f"; it accepts {', '.join(plain(m, 40) for m in left)}" if left else ""
+        out_of_time = [f for f in self._faults if " expired on " in f or " not valid before " in f]
+        if out_of_time:
+            return AuthenticationFailed(
+                f"{self.hop} refused the login of {self.user}: {out_of_time[0]}",
+                why=f"tried: {tried}{accepts}",
+                try_next="get a new certificate from your site's authority, then connect again",
+            )
+        faults = f" ({'; '.join(self._faults)})" if self._faults else ""
         return AuthenticationFailed(
             f"{self.hop} refused the login of {self.user}",
-            why=f"tried: {tried}{accepts}" + (f" ({why})" if why else ""),
+            why=f"tried: {tried}{accepts}{faults}",
             try_next="check user and identity_file in hosts.yaml, and that the public key is "
             "in ~/.ssh/authorized_keys there",
         )
 
 
-def _agent_keys() -> list[Any]:
-    if not os.environ.get("SSH_AUTH_SOCK"):
-        return []
-    try:
-        return list(paramiko.Agent().get_keys())
-    except (paramiko.SSHException, OSError):
-        return []
-
-
-def _public_blob(path: Path) -> bytes | None:
-    try:
-        return base64.b64decode(path.with_name(path.name + ".pub").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
+def _algorithm(key_type: str, auth: UserAuth) -> str:
+    """An RSA key names the hash it signs with."""
+    if key_type == "ssh-rsa":
+        return auth.rsa_algorithm
+    return auth.rsa_algorithm + CERT if key_type == "ssh-rsa" + CERT else key_type

@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from core.errors import RouteError
+from core.errors import QAError, RouteError
+from remote.findings import Facts, Finding, int_of, text_of, version_of
+from remote.findings_gpu import judge_accelerator, judge_torch
 from remote.helper_client import Duplex, plain
-from remote.route import Route
 
-Outcome = Literal["pass", "warn", "fail", "info"]
+if TYPE_CHECKING:
+    from remote.route import Route as _Route
+    from remote.shared_route import SharedRoute
+
+    Route = _Route | SharedRoute
 
 NEEDED = ("torch", "transformers", "peft", "trl", "datasets", "accelerate")
 PYTHON = (3, 11)
 GIB = 1 << 30
 SKEW_S = 5.0
+INDEX_S = 8  # seconds the package index has to answer
 NETWORK_DISKS = frozenset({"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "fuse.sshfs", "ceph"})
-# Oldest driver branch per CUDA major version, from NVIDIA's compatibility table.
-DRIVER_FOR_CUDA = {11: 450, 12: 525, 13: 580}
+
+__all__ = ["Finding", "judge", "judge_noise", "preflight"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """consequence: what it means for the work. try_next: empty where nothing is to be done."""
+def preflight(route: Route, *, index: bool | None = None, torch: bool = False) -> list[Finding]:
+    """Look at the host and judge. Raises RouteError where it cannot be looked at.
 
-    id: str
-    title: str
-    outcome: Outcome
-    detail: str
-    consequence: str = ""
-    try_next: str = ""
-
-
-def preflight(route: Route) -> list[Finding]:
-    """Look at the host and judge. Raises RouteError where it cannot be looked at."""
+    index: ask the package index too (default: only where packages are missing).  torch: let torch
+    itself say what it sees, which takes seconds.
+    """
     marker = "qa-control-marker"
     said = route.run(["echo", marker], timeout=20).text
     before = time.time()
@@ -44,10 +42,18 @@ def preflight(route: Route) -> list[Finding]:
     took = time.time() - before
     findings = list(judge(facts, before, before + took))
     findings.append(judge_noise(said, marker))
+    lacking = any(f.id == "packages" and f.outcome == "fail" for f in findings)
+    if index or (index is None and lacking):
+        findings.append(_index(route))
+    tools = facts.get("tools")
+    if route.host.launcher == "slurm" or (isinstance(tools, dict) and tools.get("sbatch")):
+        findings.append(_slurm(route))
+    if torch and facts.get("torch_cuda") is not None:
+        findings.append(_torch(route))
     return findings
 
 
-def _read(stream: Duplex) -> dict[str, Any]:
+def _read(stream: Duplex) -> Facts:
     data = b""
     try:
         while len(data) < 1 << 20 and (part := stream.recv(90.0)):
@@ -64,41 +70,21 @@ def _read(stream: Duplex) -> dict[str, Any]:
     return facts
 
 
-def judge(facts: dict[str, Any], asked: float, answered: float) -> Iterator[Finding]:
+def judge(facts: Facts, asked: float, answered: float) -> Iterator[Finding]:
     """Facts of the agent's probe into findings. asked, answered: our clock around the question."""
     yield _system(facts)
     yield _python(facts)
     yield _packages(facts)
-    yield _gpu(facts)
-    yield _cuda(facts)
+    yield from judge_accelerator(facts)
     yield _memory(facts)
     yield _disk(facts)
     yield _workdir(facts)
     yield _clock(facts, asked, answered)
 
 
-def _text(facts: dict[str, Any], key: str) -> str:
-    return plain(facts.get(key) or "unknown", 200)
-
-
-def _int(facts: dict[str, Any], key: str) -> int | None:
-    value = facts.get(key)
-    return int(value) if isinstance(value, (int, float)) else None
-
-
-def _version(text: object) -> tuple[int, ...]:
-    """`555.42.06` → (555, 42, 6); what is no number ends it."""
-    parts: list[int] = []
-    for word in str(text).split("."):
-        if not word.isdigit():
-            break
-        parts.append(int(word))
-    return tuple(parts)
-
-
-def _system(facts: dict[str, Any]) -> Finding:
-    system, machine = _text(facts, "system"), _text(facts, "machine")
-    detail = f"{_text(facts, 'os_name')}, {machine}, {_text(facts, 'libc')}"
+def _system(facts: Facts) -> Finding:
+    system, machine = text_of(facts, "system"), text_of(facts, "machine")
+    detail = f"{text_of(facts, 'os_name')}, {machine}, {text_of(facts, 'libc')}"
     if system != "Linux":
         return Finding(
             "system",
@@ -118,21 +104,32 @@ def _system(facts: dict[str, Any]) -> Finding:
     return Finding("system", "Operating system", "pass", detail)
 
 
-def _python(facts: dict[str, Any]) -> Finding:
-    detail = f"{_text(facts, 'python')} at {_text(facts, 'executable')}"
-    if _version(facts.get("python"))[:2] < PYTHON:
+def _python(facts: Facts) -> Finding:
+    detail = f"{text_of(facts, 'python')} at {text_of(facts, 'executable')}"
+    if version_of(facts.get("python"))[:2] < PYTHON:
         return Finding(
             "python",
             "Python",
             "fail",
             detail,
             "the training packages need Python 3.11 or newer",
-            "install one, and set `python` of this host in hosts.yaml to it",
+            _newer_python(facts),
         )
     return Finding("python", "Python", "pass", detail)
 
 
-def _packages(facts: dict[str, Any]) -> Finding:
+def _newer_python(facts: Facts) -> str:
+    found = facts.get("newer_pythons")
+    if isinstance(found, dict) and found:
+        path = plain(next(iter(found.values())), 200)
+        return f"there is {path}: qa doctor --host NAME --fix uses it"
+    tools = facts.get("tools")
+    if isinstance(tools, dict) and tools.get("uv"):
+        return "uv is there: qa doctor --host NAME --fix lets it fetch one"
+    return "install one (or uv, which fetches one), then qa doctor --host NAME --fix"
+
+
+def _packages(facts: Facts) -> Finding:
     found = facts.get("packages")
     found = found if isinstance(found, dict) else {}
     detail = ", ".join(f"{k} {plain(v, 40)}" for k, v in found.items() if v) or "none"
@@ -144,91 +141,24 @@ def _packages(facts: dict[str, Any]) -> Finding:
             "fail",
             f"missing: {', '.join(missing)}",
             "training and evaluation cannot start",
-            f"{_text(facts, 'executable')} -m pip install {' '.join(missing)}",
+            "qa doctor --host NAME --fix makes the environment",
         )
     return Finding("packages", "Training packages", "pass", detail)
 
 
-def _gpus(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    gpus = facts.get("gpus")
-    return [g for g in gpus if isinstance(g, dict)] if isinstance(gpus, list) else []
-
-
-def _gpu(facts: dict[str, Any]) -> Finding:
-    gpus = _gpus(facts)
-    if not gpus:
-        return Finding(
-            "gpu",
-            "GPU",
-            "warn",
-            "none seen (no nvidia-smi, or no device)",
-            "jobs run on the CPU: the small model only",
-            "on a GPU host: ask the administrators to load the driver",
-        )
-    names = ", ".join(
-        f"{plain(g.get('name'), 80)} {plain(g.get('memory_mib'), 20)} MiB" for g in gpus
-    )
-    return Finding("gpu", "GPU", "pass", names)
-
-
-def _cuda(facts: dict[str, Any]) -> Finding:
-    """Does the driver carry the CUDA that torch was built for?"""
-    gpus, built = _gpus(facts), facts.get("torch_cuda")
-    built = plain(built, 20) if built else ""
-    if not gpus:
-        return Finding("cuda", "Driver and CUDA", "info", "no GPU, nothing to match")
-    driver = plain(gpus[0].get("driver"), 40)
-    branch = (_version(driver) or (0,))[0]
-    newest = max((major for major, least in DRIVER_FOR_CUDA.items() if branch >= least), default=0)
-    speaks = plain(facts.get("cuda_driver_api") or "", 20)
-    detail = f"driver {driver}" + (f" (CUDA {speaks})" if speaks else "")
-    limit = f"this driver runs builds for CUDA {newest}.x and older" if newest else ""
-    if facts.get("torch_cuda") is None:
-        return Finding(
-            "cuda",
-            "Driver and CUDA",
-            "info" if newest >= max(DRIVER_FOR_CUDA) else "warn",
-            detail + "; torch is not installed yet",
-            limit,
-            f"install a torch built for CUDA {newest}.x" if newest < max(DRIVER_FOR_CUDA) else "",
-        )
-    detail += f"; torch is built for CUDA {built or 'none'}"
-    if not built:
-        return Finding(
-            "cuda",
-            "Driver and CUDA",
-            "fail",
-            detail,
-            "the GPU would not be used",
-            f"install a torch built for CUDA {newest}.x",
-        )
-    wanted = (_version(built) or (0,))[0]
-    if wanted > newest:
-        return Finding(
-            "cuda",
-            "Driver and CUDA",
-            "fail",
-            detail,
-            f"torch will not see the GPU: CUDA {wanted} needs driver "
-            f"{DRIVER_FOR_CUDA.get(wanted, 'a newer one')} or newer",
-            f"install a torch built for CUDA {newest}.x, or ask the administrators for the driver",
-        )
-    return Finding("cuda", "Driver and CUDA", "pass", detail, limit)
-
-
-def _memory(facts: dict[str, Any]) -> Finding:
-    total, cpus = _int(facts, "memory"), _int(facts, "cpus")
+def _memory(facts: Facts) -> Finding:
+    total, cpus = int_of(facts, "memory"), int_of(facts, "cpus")
     detail = f"{total / GIB:.0f} GiB, {cpus} CPUs" if total else f"unknown, {cpus} CPUs"
     if total is not None and total < 4 * GIB:
         return Finding("memory", "Memory", "warn", detail, "even the small model may not fit")
     return Finding("memory", "Memory", "pass" if total else "info", detail)
 
 
-def _disk(facts: dict[str, Any]) -> Finding:
-    free = _int(facts, "disk_free")
+def _disk(facts: Facts) -> Finding:
+    free = int_of(facts, "disk_free")
     if free is None:
         return Finding("disk", "Disk", "info", "unknown")
-    detail = f"{free / GIB:.0f} GiB free for {_text(facts, 'workdir')}"
+    detail = f"{free / GIB:.0f} GiB free for {text_of(facts, 'workdir')}"
     if free < 2 * GIB:
         return Finding(
             "disk", "Disk", "fail", detail, "a training run would end in a full disk", "free space"
@@ -245,9 +175,9 @@ def _disk(facts: dict[str, Any]) -> Finding:
     return Finding("disk", "Disk", "pass", detail)
 
 
-def _workdir(facts: dict[str, Any]) -> Finding:
-    kind = _text(facts, "workdir_fs")
-    detail = f"{_text(facts, 'workdir')} on {kind}"
+def _workdir(facts: Facts) -> Finding:
+    kind = text_of(facts, "workdir_fs")
+    detail = f"{text_of(facts, 'workdir')} on {kind}"
     if facts.get("workdir_writable") is False:
         return Finding(
             "workdir",
@@ -269,7 +199,7 @@ def _workdir(facts: dict[str, Any]) -> Finding:
     return Finding("workdir", "Work folder", "pass", detail)
 
 
-def _clock(facts: dict[str, Any], asked: float, answered: float) -> Finding:
+def _clock(facts: Facts, asked: float, answered: float) -> Finding:
     now = facts.get("now")
     if not isinstance(now, (int, float)):
         return Finding("clock", "Clock", "info", "unknown")
@@ -300,3 +230,66 @@ def judge_noise(said: str, marker: str) -> Finding:
         "this program copes; scp, rsync and sftp may not",
         "let ~/.bashrc print only in interactive shells",
     )
+
+
+def _index(route: Route) -> Finding:
+    """Can packages be fetched there? pip itself is asked, so that its own settings count."""
+    env = [f"{k}={v}" for k, v in route.host.env.items()]
+    argv = [
+        *("env", *env, route.host.python, "-m", "pip", "install", "--dry-run", "--no-deps"),
+        *("--ignore-installed", "--quiet", "--disable-pip-version-check", "--no-input"),
+        *("--retries", "0", "--timeout", str(INDEX_S), "pip"),
+    ]
+    try:
+        done = route.run(argv, timeout=INDEX_S * 5)
+    except RouteError as e:
+        said = e.what
+    else:
+        if done.code == 0:
+            return Finding("index", "Package index", "pass", "answers")
+        said = done.stderr.decode("utf-8", "replace")
+    lines = [plain(re.sub(r"//[^/@\s]*@", "//", x), 160) for x in said.splitlines() if x.strip()]
+    return Finding(
+        "index",
+        "Package index",
+        "warn",
+        lines[-1] if lines else "does not answer",
+        "packages cannot be installed from this host",
+        "ask for a proxy or a mirror (PIP_INDEX_URL under `env` in hosts.yaml), or copy wheels there",
+    )
+
+
+def _slurm(route: Route) -> Finding:
+    from remote import slurm
+
+    title = "Slurm"
+    wanted = route.host.launcher == "slurm"
+    try:
+        found = slurm.info(route)
+    except QAError as e:
+        return Finding(
+            "slurm",
+            title,
+            "fail" if wanted else "info",
+            plain(e.what, 160),
+            "jobs cannot be submitted" if wanted else "not used: this host's launcher is `direct`",
+            e.try_next,
+        )
+    return Finding("slurm", title, "pass" if wanted else "info", plain(found.summary, 200))
+
+
+def _torch(route: Route) -> Finding:
+    """What torch sees, asked with the interpreter and environment of the jobs."""
+    from remote.sync import push_code
+
+    env = {**route.host.env, "PYTHONPATH": push_code(route)}
+    argv = ["env", *(f"{k}={v}" for k, v in env.items())]
+    try:
+        done = route.run([*argv, route.host.python, "-m", "core.probes", "torch"], timeout=180)
+        said: Any = json.loads(done.text.strip().splitlines()[-1]) if done.code == 0 else None
+        why = plain(done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2], 200)
+    except (ValueError, IndexError):
+        said, why = None, "an odd answer"
+    except RouteError as e:
+        said, why = None, e.what
+    return judge_torch(said, why)

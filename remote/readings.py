@@ -33,6 +33,40 @@ class Reading:
     temperature_c: float | None = None
     at: float = 0.0
     index: int = 0
+    power_limit_w: float | None = None
+    clock_mhz: float | None = None
+    memory_clock_mhz: float | None = None
+    ecc_errors: int | None = None  # uncorrected, since the driver was loaded
+    throttle: tuple[str, ...] = ()  # why the clocks are held down, in words
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """One process on the GPUs. memory: bytes, or None."""
+
+    pid: int
+    name: str
+    memory: int | None
+
+
+# Bits of clocks_event_reasons.active, as the driver's manual names them. What idles, or was asked for by
+# an application, is no reason to worry; power capping at full load is ordinary and said all the same.
+THROTTLE = {
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x20: "too hot (software)",
+    0x40: "too hot (hardware)",
+    0x80: "power brake",
+}
+
+
+def throttle_of(text: object) -> tuple[str, ...]:
+    """`0x0000000000000044` → ("power cap", "too hot (hardware)"); () for what is no such number."""
+    try:
+        bits = int(str(text).strip(), 16)
+    except ValueError:
+        return ()
+    return tuple(word for bit, word in THROTTLE.items() if bits & bit)
 
 
 def number(text: object) -> float | None:
@@ -54,6 +88,7 @@ def parse_gpu(line: str, fields: Sequence[str], at: float = 0.0) -> Reading | No
     row = dict(zip(fields, words, strict=True))
     get: Callable[[str], float | None] = lambda name: number(row.get(name))  # noqa: E731
     used, total, busy = get("memory.used"), get("memory.total"), get("utilization.gpu")
+    ecc = get("ecc.errors.uncorrected.volatile.total")
     if used is None and total is None and busy is None and "name" not in row:
         return None
     return Reading(
@@ -66,6 +101,13 @@ def parse_gpu(line: str, fields: Sequence[str], at: float = 0.0) -> Reading | No
         temperature_c=get("temperature.gpu"),
         at=at,
         index=int(get("index") or 0),
+        power_limit_w=get("power.limit"),
+        clock_mhz=get("clocks.sm"),
+        memory_clock_mhz=get("clocks.mem"),
+        ecc_errors=None if ecc is None else int(ecc),
+        throttle=throttle_of(
+            row.get("clocks_event_reasons.active", row.get("clocks_throttle_reasons.active"))
+        ),
     )
 
 
@@ -85,6 +127,26 @@ def parse_record(line: bytes, at: float) -> tuple[Reading | None, list[Reading]]
     found = (parse_gpu(str(x), names, at) for x in lines)
     newest = {g.index: g for g in found if g is not None}
     return cpu, [newest[i] for i in sorted(newest)]
+
+
+def parse_processes(line: bytes) -> tuple[GpuProcess, ...] | None:
+    """The processes in one line of the agent; None where it has none to tell."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    lines = record.get("processes") if isinstance(record, dict) else None
+    if not isinstance(lines, list):
+        return None
+    found = []
+    for text in lines:
+        words = [w.strip() for w in str(text).split(", ")]
+        if len(words) < 4 or not words[1].isdigit():
+            continue
+        memory = number(words[-1])
+        name = plain(", ".join(words[2:-1]), 120)  # a path may hold a comma
+        found.append(GpuProcess(int(words[1]), name, None if memory is None else int(memory * MIB)))
+    return tuple(found)
 
 
 def _cpu(data: Any, at: float) -> Reading | None:
@@ -110,6 +172,7 @@ class Readings:
         self._interval = interval
         self._cpu: Reading | None = None
         self._gpus: tuple[Reading, ...] = ()
+        self._processes: tuple[GpuProcess, ...] = ()
         self._stop = threading.Event()
         self._stream: Duplex | None = None
         self._thread = threading.Thread(target=self._run, name="readings", daemon=True)
@@ -137,6 +200,10 @@ class Readings:
         newest = cpu[0].at if cpu else time.time()
         return tuple(g for g in self._gpus if newest - g.at < STALE_GPU_S) + cpu
 
+    def processes(self) -> tuple[GpuProcess, ...]:
+        """Who uses the GPUs, as last told. Instant."""
+        return self._processes
+
     def _run(self) -> None:
         while not self._stop.is_set():
             if self._route.alive:
@@ -157,6 +224,8 @@ class Readings:
                     self._cpu = cpu or self._cpu
                     if gpus:
                         self._gpus = tuple(gpus)
+                        found = parse_processes(line)
+                        self._processes = self._processes if found is None else found
         finally:
             self._stream = None
             stream.close()

@@ -1,4 +1,4 @@
-"""The one authenticated way to a host: laptop → jump host → host. Everything travels on it."""
+"""The one authenticated way to a host: laptop → jump hosts → host. Everything travels on it."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 
-from core.errors import LinkLost, QAError, RouteError
+from core.errors import LinkLost, QAError, RouteError, SessionsFull
 from remote.agent_zip import agent_argv, agent_zip
 from remote.auth import NoPrompter, Prompter
+from remote.channel import ChannelDuplex, Completed, nudge
 from remote.helper_client import Duplex, HelperClient, start_agent
 from remote.hosts import Host
-from remote.leg import CHANNEL_S, Leg, Spot, dial, open_leg, tunnel
+from remote.keys import KeyRing
+from remote.leg import CHANNEL_S, Leg, dial, open_leg, tunnel
+from remote.pulse import Pulse
+from remote.spots import spots
 from remote.status import Hop, LinkStatus, State
 
-PING_S = 1.0
-DEADLINE_S = 3.0  # without a reply to a ping, nor anything else
-BUSY_BYTES = 1 << 16  # a sender that still gets rid of this much is not cut off, only slow
+if TYPE_CHECKING:
+    from remote.keeper import Keeper
+
 MAX_OUTPUT = 8 << 20
+SESSIONS_WAIT_S = 5.0  # for a session to become free where the host permits only so many
 
-__all__ = ["Completed", "Hop", "LinkStatus", "Route"]
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """code: exit code, or -1 if a signal ended it."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def text(self) -> str:
-        return self.stdout.decode("utf-8", "replace")
+__all__ = ["ChannelDuplex", "Completed", "Hop", "LinkStatus", "Route"]
 
 
 class Route:
-    """One route to one host. Calls block and may come from any thread; `status()` never blocks."""
+    """One route to one host. Calls block and may come from any thread; `status()` never blocks.
+
+    on_lost, on_up: called after the link was cut or came up, in whichever thread noticed; to be quick.
+    """
 
     def __init__(self, host: Host, prompter: Prompter | None = None) -> None:
         self.host = host
         self.on_lost: list[Callable[[], None]] = []
+        self.on_up: list[Callable[[], None]] = []
         self._prompter = prompter or NoPrompter()
-        self._spots = _spots(host)
+        self._spots = spots(host)
         self._legs: list[Leg] = []
+        self._pulse: Pulse | None = None
+        self._ring = KeyRing()
+        self._keeper: Keeper | None = None
         self._helper: HelperClient | None = None
         self._state: State = "off"
         self._error: QAError | None = None
+        self._heard: float | None = None
+        self._human = False  # the last login needed a person
         self._opening = threading.RLock()
         self._helper_lock = threading.Lock()
 
@@ -60,6 +60,9 @@ class Route:
 
     def open(self) -> None:
         """Raises a RouteError that names the hop; Cancelled. Does nothing if it is up."""
+        self._open(self._prompter)
+
+    def _open(self, prompter: Prompter, failed: State = "failed") -> None:
         with self._opening:
             if self.alive:
                 return
@@ -69,16 +72,21 @@ class Route:
             try:
                 for spot in self._spots:
                     sock: Any = tunnel(self._legs[-1], spot) if self._legs else dial(spot)
-                    self._legs.append(open_leg(spot, sock, self._prompter))
+                    self._legs.append(open_leg(spot, sock, prompter, self._ring))
             except BaseException as e:
+                human = self._human
                 self._drop()
-                self._state = "failed"
+                self._human = human  # a login that did not come to its end says nothing of it
+                self._state = failed
                 self._error = e if isinstance(e, QAError) else RouteError(str(e) or repr(e))
                 raise
-            self._state = "up"
             legs = list(self._legs)
-            for work in (self._ping, self._watch):
-                threading.Thread(target=work, args=(legs,), name="link", daemon=True).start()
+            self._human = any(leg.human for leg in legs)
+            self._state = "up"
+            self._pulse = Pulse(legs, lambda why: self._lost(legs, why))
+            self._pulse.start()
+        for call in list(self.on_up):
+            call()
 
     def ask_through(self, prompter: Prompter) -> None:
         """Who is asked from the next login on."""
@@ -86,7 +94,8 @@ class Route:
 
     def reopen(self) -> None:
         with self._opening:
-            self.close()
+            self._drop()
+            self._state, self._error = "off", None
             self.open()
 
     def ensure(self) -> Route:
@@ -97,17 +106,32 @@ class Route:
             if self.alive:
                 return self
             self._notice()
-            if self._needs_human:
+            if self._human:
                 raise LinkLost(
                     f"the link to {self.host.name} was cut, and its login needs you",
                     try_next="connect again by hand",
                 )
-            self.open()
+            self._open(NoPrompter(), failed="lost" if self._state == "lost" else "failed")
         return self
 
+    def keep_up(self) -> Keeper:
+        """From now on a lost link comes back by itself where no person is needed."""
+        from remote.keeper import Keeper
+
+        with self._opening:
+            if self._keeper is None:
+                self._keeper = Keeper(self)
+                self._keeper.start()
+            return self._keeper
+
     def close(self) -> None:
+        """Down, and decrypted keys forgotten."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.stop()
         with self._opening:
             self._drop()
+            self._ring.clear()
             self._state, self._error = "off", None
 
     def __enter__(self) -> Route:
@@ -121,30 +145,37 @@ class Route:
     def alive(self) -> bool:
         return self._state == "up" and all(leg.transport.is_active() for leg in self._legs)
 
+    @property
+    def needs_human(self) -> bool:
+        """Would logging in again take a person?"""
+        return self._human
+
     def status(self) -> LinkStatus:
         """Stored values only."""
         legs = list(self._legs)
         rtts = {leg.spot: leg.rtt_ms for leg in legs}
-        state = self._state
+        state, keeper = self._state, self._keeper
         if state == "up" and not self.alive:
-            state = "lost"  # the watcher will say so in a moment
+            state = "lost"  # the pulse will say so in a moment
         return LinkStatus(
             state=state,
             hops=tuple(Hop(spot.title, rtts.get(spot)) for spot in self._spots),
             last_heard=legs[-1].meter.heard if len(legs) == len(self._spots) else self._heard,
             error=self._error,
+            needs_you=state == "lost"
+            and (self._human or (keeper is not None and keeper.needs_you)),
+            retry_at=keeper.retry_at if keeper is not None and state == "lost" else None,
         )
-
-    _heard: float | None = None
-    _needs_human = False
 
     def _drop(self) -> None:
         """Close everything, the outermost socket first: the inner ones then cannot wait for it."""
         legs, self._legs = self._legs, []
         helper, self._helper = self._helper, None
+        pulse, self._pulse = self._pulse, None
+        if pulse is not None:
+            pulse.stop()
         if legs:
             self._heard = legs[-1].meter.heard
-            self._needs_human = any(leg.human for leg in legs)
             legs[0].meter.close()
         for leg in legs:
             leg.transport.close()
@@ -152,7 +183,7 @@ class Route:
             helper.close()
 
     def _notice(self) -> None:
-        """A loss the watcher has not come to yet."""
+        """A loss the pulse has not come to yet."""
         if self._state == "up" and self._legs:
             self._lost(self._legs, "the connection was closed")
 
@@ -167,52 +198,42 @@ class Route:
                 why=why,
                 try_next="running jobs are not touched by this; connect again",
             )
-        for call in self.on_lost:
+        for call in list(self.on_lost):
             call()
-
-    def _ping(self, legs: list[Leg]) -> None:
-        while legs[0].transport.is_active() and legs[-1].transport.is_active():
-            for leg in legs:
-                try:
-                    leg.ping()
-                except (paramiko.SSHException, EOFError, OSError):
-                    return  # the watcher sees it too
-            time.sleep(PING_S)
-
-    def _watch(self, legs: list[Leg]) -> None:
-        """Names the hop whose answer stays out, or that closed the connection."""
-        sent = [(leg.meter.sent, time.monotonic()) for leg in legs]
-        while self._legs and self._legs[0] is legs[0]:
-            now = time.monotonic()
-            for i, leg in enumerate(legs):
-                if not leg.transport.is_active():
-                    self._lost(legs, f"{leg.spot.title} closed the connection")
-                    return
-                if leg.meter.sent - sent[i][0] > BUSY_BYTES:
-                    sent[i] = (leg.meter.sent, now)
-                silent = leg.asked is not None and now - max(leg.asked, leg.meter.heard)
-                if silent > DEADLINE_S and now - sent[i][1] > DEADLINE_S:
-                    self._lost(legs, f"{leg.spot.title} has not answered for {DEADLINE_S:.0f} s")
-                    return
-            time.sleep(0.2)
 
     # -- use --------------------------------------------------------------------------------
 
     def session(self) -> paramiko.Channel:
-        """A new channel on the host. Raises LinkLost."""
-        legs = list(self._legs)
-        if not self.alive or not legs:
-            raise (
-                self._error
-                if isinstance(self._error, LinkLost)
-                else LinkLost(f"there is no link to {self.host.name}", try_next="connect first")
-            )
-        try:
-            return legs[-1].transport.open_session(timeout=CHANNEL_S)
-        except (paramiko.SSHException, EOFError, OSError) as e:
-            raise LinkLost(
-                f"{self.host.name} gave no channel", why=str(e), try_next="connect again"
-            ) from e
+        """A new channel on the host. Raises LinkLost, SessionsFull.
+
+        Where the host refuses one for want of sessions, it waits a little for another to end.
+        """
+        until = time.monotonic() + SESSIONS_WAIT_S
+        pause = 0.02
+        while True:
+            legs = list(self._legs)
+            if not self.alive or not legs:
+                raise (
+                    self._error
+                    if isinstance(self._error, LinkLost)
+                    else LinkLost(f"there is no link to {self.host.name}", try_next="connect first")
+                )
+            try:
+                return legs[-1].transport.open_session(timeout=CHANNEL_S)
+            except paramiko.ChannelException as e:
+                if time.monotonic() + pause > until:
+                    raise SessionsFull(
+                        f"{self.host.name} permits no further session on this connection",
+                        why=f"its MaxSessions may be reached ({e.text})",
+                        try_next="end something that runs over the link (a followed log, a sync) and try "
+                        "again; or ask the administrators for MaxSessions 10 or more",
+                    ) from e
+                time.sleep(pause)
+                pause = min(pause * 1.6, 0.5)
+            except (paramiko.SSHException, EOFError, OSError) as e:
+                raise LinkLost(
+                    f"{self.host.name} gave no channel", why=str(e), try_next="connect again"
+                ) from e
 
     def execute(self, argv: Sequence[str]) -> ChannelDuplex:
         """Start a command; its stdin and stdout as a Duplex."""
@@ -221,7 +242,7 @@ class Route:
         command = "exec /bin/sh -c " + shlex.quote("exec " + shlex.join(argv))
         try:
             channel.exec_command(command)
-            _nudge(channel)
+            nudge(channel)
         except (paramiko.SSHException, EOFError, OSError) as e:
             channel.close()
             raise LinkLost(
@@ -256,12 +277,13 @@ class Route:
 
     def sftp(self) -> paramiko.SFTPClient:
         """For single small files; `remote.sync` moves many."""
-        if not self.alive:
-            raise LinkLost(f"there is no link to {self.host.name}", try_next="connect first")
-        client = paramiko.SFTPClient.from_transport(self._legs[-1].transport)
-        if client is None:
-            raise RouteError(f"{self.host.name} offers no SFTP")
-        return client
+        channel = self.session()
+        try:
+            channel.invoke_subsystem("sftp")
+            return paramiko.SFTPClient(channel)
+        except (paramiko.SSHException, EOFError, OSError) as e:
+            channel.close()
+            raise RouteError(f"{self.host.name} offers no SFTP", why=str(e)) from e
 
     def agent(self, *words: str, bare: bool = True) -> Duplex:
         """Start an agent command; bare=False: with the packages and environment of the jobs."""
@@ -283,116 +305,3 @@ class Route:
                 where = f"{self.host.workdir.rstrip('/')}/agent/{agent_zip().name}"
                 self._helper = HelperClient(self.agent("helper", self.host.workdir, where))
             return self._helper
-
-
-class ChannelDuplex:
-    """A paramiko channel as a Duplex: an end of the bytes is told from an end of the link."""
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self._channel = channel
-
-    def send(self, data: bytes) -> None:
-        if self._channel.gettimeout() is not None:
-            self._channel.settimeout(None)  # what recv set would hold for sending too
-        try:
-            self._channel.sendall(data)
-        except (OSError, EOFError, paramiko.SSHException) as e:
-            raise _cut() from e
-
-    def recv(self, timeout: float | None = None) -> bytes:
-        if self._channel.gettimeout() != timeout:
-            self._channel.settimeout(timeout)
-        try:
-            data = self._channel.recv(1 << 17)
-        except TimeoutError:
-            raise
-        except (OSError, EOFError, paramiko.SSHException) as e:
-            raise _cut() from e
-        if not data and not self._channel.get_transport().is_active():
-            raise _cut()
-        return data
-
-    def exit_status(self) -> int | None:
-        """Waits a little: it comes after the end of the output."""
-        self._channel.status_event.wait(5.0)
-        return self._channel.exit_status if self._channel.exit_status_ready() else None
-
-    def stderr_tail(self) -> str:
-        data = b""
-        while self._channel.recv_stderr_ready():
-            data = (data + self._channel.recv_stderr(65536))[-4096:]
-        return data.decode("utf-8", "replace")
-
-    def collect(self, until: float, max_output: int, name: str) -> Completed:
-        """stdout and stderr to their end."""
-        channel, parts = self._channel, ([], [])  # type: ignore[var-annotated]
-        size, pause, nudges = 0, 0.002, 3
-        while True:
-            ended = channel.exit_status_ready() and (channel.eof_received or channel.closed)
-            moved = False
-            for ready, read, part in (
-                (channel.recv_ready, channel.recv, parts[0]),
-                (channel.recv_stderr_ready, channel.recv_stderr, parts[1]),
-            ):
-                while ready():
-                    data = read(65536)
-                    size += len(data)
-                    part.append(data)
-                    moved = bool(data) or moved
-                    if size > max_output:
-                        raise RouteError(f"{name} printed more than {max_output} bytes")
-                    if not data:
-                        break
-            if ended and not moved:
-                break
-            if not channel.get_transport().is_active():
-                raise _cut()
-            if time.monotonic() > until:
-                raise RouteError(
-                    f"{name} did not end in time on the host",
-                    try_next="the host may be overloaded; try again",
-                )
-            if nudges and (moved or channel.eof_received):
-                nudges -= 1
-                _nudge(channel)
-            pause = 0.002 if moved else min(pause * 1.5, 0.05)
-            time.sleep(pause)
-        return Completed(channel.exit_status, b"".join(parts[0]), b"".join(parts[1]))
-
-    def close(self) -> None:
-        self._channel.close()
-
-
-def _nudge(channel: paramiko.Channel) -> None:
-    """Send something of no meaning: it ends the far side's wait for our acknowledgement (40 ms).
-
-    paramiko's send_ignore would do, but is malformed, and stricter servers hang up on it.
-    """
-    channel.get_transport().global_request("keepalive@openssh.com", wait=False)
-
-
-def _cut() -> LinkLost:
-    return LinkLost(
-        "the link to the host was cut",
-        why="running jobs are not touched by this",
-        try_next="connect again; the log goes on where it stopped",
-    )
-
-
-def _spots(host: Host) -> list[Spot]:
-    files = (host.known_hosts, host.known_hosts_also)
-    last = Spot(
-        f"host {host.name}",
-        host.address,
-        host.port,
-        host.user,
-        host.host_key_alias,
-        host.identity_file,
-        *files,
-    )
-    if host.jump is None:
-        return [last]
-    j = host.jump
-    title = f"jump host {j.host_key_alias or j.address}"
-    key = j.identity_file or host.identity_file
-    return [Spot(title, j.address, j.port, j.user, j.host_key_alias, key, *files), last]

@@ -20,9 +20,15 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """last_heard: time.monotonic() of the last bytes from the last hop; None if never."""
+    """last_heard: time.monotonic() of the last bytes from the last hop; None if never.
+
+    needs_you: it is lost and comes back only if somebody logs in.  retry_at: time.monotonic() of the
+    next attempt to bring it back without anybody; None if there is none.
+    """
 
     state: State = "off"
     hops: tuple[Hop, ...] = ()
     last_heard: float | None = None
     error: QAError | None = None
+    needs_you: bool = False
+    retry_at: float | None = None

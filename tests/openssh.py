@@ -28,8 +28,10 @@ from tests.conftest import require
 JUMP_ALIAS, HOST_ALIAS = "jump.openssh", "gh200.openssh"
 HopName = Literal["host", "jump"]
 
+# sshd takes the first value it meets: what a test adds comes first.
 CONFIG = """\
-ListenAddress 127.0.0.1
+{extra}
+ListenAddress {address}
 Port {port}
 HostKey {key}
 AuthorizedKeysFile {authorized}
@@ -56,13 +58,15 @@ def find_sshd() -> str | None:
 
 @dataclass
 class Hop:
-    """One sshd: its port, its keys, its process."""
+    """One sshd: its port, its keys, its process. namespace: the network namespace it lives in."""
 
     name: HopName
     alias: str
     root: Path
     extra: str = ""
     port: int = 0
+    address: str = "127.0.0.1"
+    namespace: str = ""
     process: subprocess.Popen[bytes] | None = None
     key: Path = field(init=False)
 
@@ -78,7 +82,7 @@ class Hop:
         if not self.key.exists():
             make_key(self.key)
         for _ in range(5):
-            port = self.port or free_port()
+            port = self.port or free_port(self.address)
             if self._try_start(port):
                 self.port = port
                 return
@@ -87,16 +91,20 @@ class Hop:
     def _try_start(self, port: int) -> bool:
         config = self.root / f"{self.name}.conf"
         text = CONFIG.format(
+            extra=self.extra,
+            address=self.address,
             port=port,
             key=self.key,
             authorized=self.root / "id_ed25519.pub",
             home=self.root / "home",
         )
-        config.write_text(text + self.extra)
+        config.write_text(text)
         sshd = find_sshd()
         assert sshd
+        within = ["ip", "netns", "exec", self.namespace] if self.namespace else []
+        said = self.log.stat().st_size if self.log.exists() else 0
         self.process = subprocess.Popen(
-            [sshd, "-D", "-f", str(config), "-E", str(self.log)],
+            [*within, sshd, "-D", "-f", str(config), "-E", str(self.log)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -104,7 +112,7 @@ class Hop:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 return False
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            if self.log.exists() and b"Server listening" in self.log.read_bytes()[said:]:
                 return True
             time.sleep(0.02)
         self.stop()
@@ -154,6 +162,7 @@ class OpenSSHPair:
     def __init__(self, directory: Path | None = None) -> None:
         self._own = None if directory else tempfile.TemporaryDirectory(prefix="openssh-")
         self.directory = Path(directory or (self._own.name if self._own else ""))
+        self.extra: dict[HopName, str] = {"host": "", "jump": ""}  # of sshd_config, before start
         self._host: Host | None = None
         self._hops: dict[HopName, Hop] = {}
 
@@ -168,11 +177,10 @@ class OpenSSHPair:
         if not (root / "id_ed25519").exists():
             make_key(root / "id_ed25519")
         try:
-            host = Hop("host", HOST_ALIAS, root, "AllowTcpForwarding no\n")
+            host, jump = self._make_hops(root)
             self._hops["host"] = host
             host.start()
-            permit = f"AllowTcpForwarding local\nPermitOpen 127.0.0.1:{host.port}\n"
-            jump = Hop("jump", JUMP_ALIAS, root, permit)
+            jump.extra += f"AllowTcpForwarding local\nPermitOpen {host.address}:{host.port}\n"
             self._hops["jump"] = jump
             jump.start()
         except BaseException:
@@ -200,6 +208,11 @@ class OpenSSHPair:
         if self._own:
             self._own.cleanup()
 
+    def _make_hops(self, root: Path) -> tuple[Hop, Hop]:
+        """The host and the jump host, not yet started."""
+        host = Hop("host", HOST_ALIAS, root, self.extra["host"] + "AllowTcpForwarding no\n")
+        return host, Hop("jump", JUMP_ALIAS, root, self.extra["jump"])
+
     # making things go wrong
 
     def cut(self, hop: HopName = "jump") -> None:
@@ -211,6 +224,15 @@ class OpenSSHPair:
 
     def host_up(self) -> None:
         self._hops["host"].start()
+
+    def jump_down(self) -> None:
+        self._hops["jump"].stop()
+
+    def jump_up(self) -> None:
+        self._hops["jump"].start()
+
+    def hop(self, which: HopName) -> Hop:
+        return self._hops[which]
 
     def new_host_key(self, which: HopName = "host") -> None:
         hop = self._hops[which]
@@ -240,11 +262,11 @@ class OpenSSHPair:
         return Host(
             name="openssh",
             title="two OpenSSH servers",
-            address="127.0.0.1",
+            address=host.address,
             port=host.port,
             user=user,
             host_key_alias=HOST_ALIAS,
-            jump=Jump("127.0.0.1", jump.port, user, identity, JUMP_ALIAS),
+            jumps=(Jump(jump.address, jump.port, user, identity, JUMP_ALIAS),),
             identity_file=identity,
             known_hosts=self.directory / "known_hosts",
             workdir=str(self.directory / "work"),
@@ -253,9 +275,13 @@ class OpenSSHPair:
         )
 
 
-def free_port() -> int:
+def free_port(address: str = "127.0.0.1") -> int:
+    """In another network namespace every port is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return 22
         port: int = probe.getsockname()[1]
         return port
 

@@ -21,12 +21,13 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from core import locations
-from core.errors import QAError
+from core.errors import Cancelled, QAError
 from tui import clean, theme
 from tui.asking import Asks
 from tui.bindings import EVERYWHERE, PLACES, bindings
 from tui.commands import DeskCommands
 from tui.desk.api import Desk, Overview
+from tui.login import DialogPrompter
 from tui.screens.base import DeskScreen
 from tui.threads import Threads
 
@@ -209,7 +210,19 @@ class ControlCentre(Asks, App[None]):
 
     def action_reconnect(self) -> None:
         if self.desk.link().state not in ("up", "connecting"):
-            self.ask(self.desk.connect, lambda _: None, group="connect")
+            asked = DialogPrompter(self)
+            self.ask(
+                lambda: self.desk.connect(asked),
+                lambda _: None,
+                group="connect",
+                failed=self._no_link,
+            )
+
+    def _no_link(self, problem: QAError) -> None:
+        if isinstance(problem, Cancelled):
+            self.say("Not connected. ctrl+r asks again.", title=self.desk.host_name)
+        else:
+            self.report(problem)
 
     async def action_quit(self) -> None:
         job = self.overview.active_job if self.overview else None

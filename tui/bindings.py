@@ -77,9 +77,23 @@ EVALUATE = (
 VERSIONS = (
     Key("p", "promote", "promote", "Make this version live in staging or production"),
     Key("r", "roll_back", "roll back", "Put the previous version back"),
+    Key("u", "return_live", "return", "Undo the last switch, while its window is open"),
+    Key("a", "approve", "approve", "Agree to a promotion that somebody else makes"),
+    Key("m", "mark", "compare", "Mark this version; m on another one compares the two"),
     Key("e", "evaluate", "evaluate", "Start an evaluation of this version on the host"),
     Key("enter", "open_scores", "scores", "Show this version's evaluation", bound=False),
+    Key("i", "card", "model card", "This version's model card", footer=False),
+    Key("t", "look_back", "look back", "What was live at a moment of the past", footer=False),
+    Key("l", "trail", "audit trail", "Every row of the audit about this version", footer=False),
     Key("h", "history", "history", "What was promoted and rolled back, by whom", footer=False),
+)
+
+SOURCES = (
+    Key("slash", "filter", "filter", "Filter by id, name, address or example", shown="/"),
+    Key("r", "resolve", "resolve", "This unknown id is a source: give its name and address"),
+    Key("a", "alias", "alias", "This unknown id is another name of a known source"),
+    Key("d", "drop_source", "dismiss", "This unknown id is no source; keeps why"),
+    Key("w", "open_url", "open URL", "Open its address in the browser"),
 )
 
 PLACES = (
@@ -89,6 +103,7 @@ PLACES = (
     Place(
         "6", "versions", "Versions", "What exists, what is live; promote and roll back", VERSIONS
     ),
+    Place("7", "sources", "Sources", "What markers may point to, and what is unknown", SOURCES),
 )
 
 EVERYWHERE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
 import sqlite3
@@ -12,10 +13,11 @@ from typing import Any, Literal
 from core.errors import UsageError
 from core.pairs import canonical_json
 from core.registry import audit, records
-from core.registry.store import Registry, utc_now
+from core.registry.store import Registry, clean, utc_now
 
 Verdict = Literal["GO", "NO-GO", "UNDECIDED"]
 VERDICTS: tuple[Verdict, ...] = ("GO", "NO-GO", "UNDECIDED")
+_HEAD = "id, model_version, job_id, at, verdict, golden_sha256, scores_sha256"
 _LATENCIES = ("latency_p50", "latency_p95")
 
 
@@ -33,6 +35,19 @@ class Evaluation:
     scores_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An evaluation without its scores, which may be megabytes."""
+
+    id: int
+    model_version: str | None
+    job_id: str | None
+    at: str
+    verdict: Verdict
+    golden_sha256: str | None
+    scores_sha256: str
+
+
 def save(
     reg: Registry,
     model_version: str | None,
@@ -47,7 +62,7 @@ def save(
     version again changes nothing. Raises NotFound, UsageError (not JSON, unknown verdict).
     """
     try:
-        text = canonical_json(scores)
+        text = clean(canonical_json(scores))
     except (TypeError, ValueError) as e:
         raise UsageError("the scores are not plain JSON", why=str(e)) from e
     verdict = scores.get("verdict", "UNDECIDED")
@@ -57,12 +72,14 @@ def save(
     golden = scores.get("golden")
     golden_hash = golden.get("sha256") if isinstance(golden, Mapping) else None
     with reg.writing():
-        last = latest(reg, model_version)
-        if last is not None and last.scores_sha256 == digest and last.job_id == job_id:
-            return last
+        last = latest_head(reg, model_version)
+        same = last is not None and last.scores_sha256 == digest
+        if last is not None and same and last.job_id == job_id:
+            return _evaluation(_row(reg, last.id))
         values = (model_version, job_id, utc_now(), verdict, golden_hash, text, digest)
         if model_version is not None:
-            records.evaluated(reg, model_version, metrics_of(scores), job_id)
+            metrics = metrics_of(scores)
+            records.evaluated(reg, model_version, metrics, job_id, same_scores=same)
         sql = (
             "INSERT INTO evaluations (model_version, job_id, at, verdict, golden_sha256, scores,"
             " scores_sha256) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"
@@ -74,11 +91,36 @@ def save(
                       json.loads(text), digest)  # fmt: skip
 
 
-def latest(reg: Registry, model_version: str | None = None) -> Evaluation | None:
-    """The newest evaluation of a version (None: of the base model alone), or None."""
-    sql = "SELECT * FROM evaluations WHERE model_version IS ? ORDER BY id DESC LIMIT 1"
-    row = reg.one(sql, (model_version,))
+def latest(
+    reg: Registry, model_version: str | None = None, *, until: str = "9999"
+) -> Evaluation | None:
+    """The newest evaluation of a version (None: of the base model alone), or None.
+
+    until: the newest that was there at that time (ISO 8601, UTC).
+    """
+    sql = "SELECT * FROM evaluations WHERE model_version IS ? AND at <= ? ORDER BY id DESC LIMIT 1"
+    row = reg.one(sql, (model_version, until))
     return None if row is None else _evaluation(row)
+
+
+def latest_head(reg: Registry, model_version: str | None = None) -> Head | None:
+    """`latest` without the scores."""
+    sql = f"SELECT {_HEAD} FROM evaluations WHERE model_version IS ? ORDER BY id DESC LIMIT 1"
+    row = reg.one(sql, (model_version,))
+    return None if row is None else Head(*row)
+
+
+def gates_of(reg: Registry, evaluation: int) -> tuple[Mapping[str, Any], ...]:
+    """The gates' rows inside the scores, as they stood at the evaluation."""
+    found = json.loads(_inside(reg, evaluation, "gates") or "[]")
+    rows = found if isinstance(found, builtins.list) else []
+    return tuple(g if isinstance(g, Mapping) else {} for g in rows)
+
+
+def reasons_of(reg: Registry, evaluation: int) -> tuple[str, ...]:
+    """The verdict's reasons inside the scores."""
+    found = json.loads(_inside(reg, evaluation, "reasons") or "[]")
+    return tuple(str(r) for r in found) if isinstance(found, builtins.list) else ()
 
 
 def newest(reg: Registry) -> Evaluation | None:
@@ -110,6 +152,19 @@ def metrics_of(scores: Mapping[str, Any], system: str = "tuned") -> dict[str, An
             out[name] = value
     out["verdict"] = scores.get("verdict", "UNDECIDED")
     return out
+
+
+def _inside(reg: Registry, evaluation: int, key: str) -> str | None:
+    # SQLite looks it up without making Python objects of every question
+    sql = "SELECT json_extract(scores, ?) FROM evaluations WHERE id = ?"
+    found = reg.value(sql, (f"$.{key}", evaluation))
+    return found if isinstance(found, str) and found[:1] == "[" else None
+
+
+def _row(reg: Registry, evaluation: int) -> sqlite3.Row:
+    row = reg.one("SELECT * FROM evaluations WHERE id = ?", (evaluation,))
+    assert row is not None
+    return row
 
 
 def _evaluation(row: sqlite3.Row) -> Evaluation:

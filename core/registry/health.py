@@ -16,7 +16,20 @@ _INVARIANTS = {
     ),
     "a deployment ended without another one beginning": (
         "SELECT id FROM deployments AS d WHERE ended_at IS NOT NULL AND NOT EXISTS"
-        " (SELECT 1 FROM deployments AS n WHERE n.replaced = d.id)"
+        " (SELECT 1 FROM deployments AS n WHERE n.replaced = d.id) AND NOT EXISTS (SELECT 1 FROM"
+        " releases AS r WHERE r.deployment_id = d.id AND r.state IN ('open', 'failed'))"
+    ),
+    "a release is done without its version having been switched": (
+        "SELECT id FROM releases WHERE state = 'done' AND deployment_id IS NULL"
+    ),
+    "an approval counts for scores that are not the newest": (
+        "SELECT a.id FROM approvals AS a WHERE a.void_at IS NULL AND a.scores_sha256 <>"
+        " (SELECT e.scores_sha256 FROM evaluations AS e WHERE e.model_version = a.model_version"
+        " ORDER BY e.id DESC LIMIT 1)"
+    ),
+    "a version is approved without an approval": (
+        "SELECT model_version FROM versions WHERE status = 'approved' AND model_version NOT IN"
+        " (SELECT model_version FROM approvals WHERE void_at IS NULL)"
     ),
     "an evaluated version has no scores": (
         "SELECT model_version FROM versions WHERE status IN ('evaluated', 'deployed') AND"

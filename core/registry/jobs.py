@@ -1,5 +1,8 @@
 """What jobs were started where, and how they stood when last seen. The job directory is the truth;
 this is the operator's list of them, readable without the host.
+
+Rows here are observations, not decisions: they have no audit rows, and those of several operators
+are merged (observations.py).
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ from dataclasses import asdict, dataclass
 from core.errors import NotFound
 from core.jobdir import STARTING, JobSpec, JobState
 from core.pairs import canonical_json
-from core.registry import audit
 from core.registry.store import Registry, utc_now
 
 
@@ -40,23 +42,17 @@ def record(reg: Registry, spec: JobSpec, host: str) -> JobRecord:
         who = spec.requested_by or reg.operator
         values = (spec.id, spec.routine, host, STARTING, spec.to_json(), "{}", who, now, now)
         reg.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-        after = {"routine": spec.routine, "host": host}
-        audit.append(reg, "job.start", spec.id, who=who, after=after, why=spec.note)
     return get(reg, spec.id)
 
 
 def update(reg: Registry, job_id: str, state: JobState) -> JobRecord:
-    """Store a newer state. Only a change of status goes into the audit. Raises NotFound."""
+    """Store a newer state. Raises NotFound."""
     text = canonical_json(asdict(state))
     with reg.writing():
         before = get(reg, job_id)
         if canonical_json(asdict(before.state)) != text or before.status != state.status:
             sql = "UPDATE jobs SET status = ?, state = ?, updated_at = ? WHERE id = ?"
             reg.execute(sql, (state.status, text, utc_now(), job_id))
-        if before.status != state.status:
-            after = {"status": state.status, "exit_code": state.exit_code}
-            was = {"status": before.status}
-            audit.append(reg, "job.state", job_id, before=was, after=after, why=state.reason)
     return get(reg, job_id)
 
 

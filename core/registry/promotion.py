@@ -1,57 +1,49 @@
-"""Which version is live where: promotion, rollback, and the history of both.
-
-Every deployment remembers where a rollback from it leads: to what was live before it. A rollback
-goes back one step and takes over that step's own way back, so a second rollback goes further back
-instead of to and fro.
-"""
+"""Promotion: an evaluated version goes live on the strength of its gates, or of a typed reason."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from core.errors import QAError, Refused, UsageError
-from core.registry import audit, evaluations, records
-from core.registry.records import ENVIRONMENTS, Deployment, Gate, Version, need_reason
-from core.registry.store import Registry, clean, utc_now
+from core.errors import QAError, Refused
+from core.registry import approvals, deployments, evaluations, records
+from core.registry.deployments import OUT_OF_USE, Switch, known_environment, live_row, switch
+from core.registry.records import Deployment, need_reason
+from core.registry.store import Registry, clean
 
-_BAD = ("training", "candidate", "failed", "quarantined")
+if TYPE_CHECKING:
+    from core.registry.rules import Rules
 
 
-class _Any:
+class AnyLive:
     """Default of `expected_live`: whatever is live."""
 
 
-ANY: Final = _Any()
+ANY: Final = AnyLive()
 
 
-def live(reg: Registry, environment: str) -> Version | None:
-    """The version that is live in an environment, or None."""
-    row = _live_row(reg, environment)
-    return None if row is None else records.get(reg, row["model_version"])
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The gates' verdict at this moment, and what it was formed from.
+
+    scores_sha256: of the scores that were judged.  gates: one row each, as in scores.json.
+    hashes: name → SHA-256 of what else went in (gates_sha256, golden_sha256).
+    """
+
+    verdict: str
+    scores_sha256: str
+    gates: tuple[Mapping[str, Any], ...] = ()
+    reasons: tuple[str, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
-def history(
-    reg: Registry, environment: str | None = None, *, limit: int = 200
-) -> tuple[Deployment, ...]:
-    """Promotions and rollbacks, newest first, each with the gates as they stood."""
-    where, values = ("", ()) if environment is None else ("WHERE d.environment = ?", (environment,))
-    rows = reg.rows(
-        "SELECT d.*, p.model_version AS replaced_version FROM deployments AS d"
-        f" LEFT JOIN deployments AS p ON p.id = d.replaced {where} ORDER BY d.id DESC LIMIT ?",
-        (*values, limit),
-    )
-    gates: dict[int, list[Gate]] = defaultdict(list)
-    if rows:
-        sql = (
-            "SELECT * FROM deployment_gates WHERE deployment_id BETWEEN ? AND ?"
-            " ORDER BY deployment_id, position"
-        )
-        for g in reg.rows(sql, (rows[-1]["id"], rows[0]["id"])):
-            gates[g["deployment_id"]].append(Gate(*tuple(g)[2:]))
-    return tuple(_deployment(r, tuple(gates[r["id"]])) for r in rows)
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    scores: evaluations.Head
+    verdict: str
+    current: sqlite3.Row | None
 
 
 def why_not_promote(
@@ -61,14 +53,20 @@ def why_not_promote(
     gates_verdict: str | None = None,
     override_reason: str | None = None,
     *,
-    expected_live: str | _Any | None = ANY,
+    expected_live: str | AnyLive | None = ANY,
+    judged: Judged | None = None,
+    rules: Rules | None = None,
+    who: str | None = None,
 ) -> QAError | None:
     """What `promote` with these values would raise (apart from a missing reason), or None.
 
     gates_verdict None: the verdict of the newest evaluation, whatever it is.
     """
     try:
-        _may_promote(reg, version, environment, gates_verdict, override_reason, expected_live)
+        may_promote(
+            reg, version, environment, gates_verdict, override_reason,
+            expected_live=expected_live, judged=judged, rules=rules, who=who or reg.operator,
+        )  # fmt: skip
     except QAError as e:
         return e
     return None
@@ -83,95 +81,65 @@ def promote(
     gates_verdict: str | None,
     override_reason: str | None = None,
     *,
-    expected_live: str | _Any | None = ANY,
+    expected_live: str | AnyLive | None = ANY,
+    judged: Judged | None = None,
+    rules: Rules | None = None,
+    evidence: Mapping[str, str] | None = None,
 ) -> Deployment:
     """Make an evaluated version live in an environment, in place of what is live there.
 
-    gates_verdict: GO, NO-GO or UNDECIDED as the operator saw it; it must still be the verdict of
-    the newest evaluation. Anything but GO needs an override_reason, which is kept and shown.
+    judged: the gates as evaluated at this moment, on the scores that are still the newest. Without
+    it, the verdict stored with the newest evaluation counts, which must be `gates_verdict` if that
+    is given. Anything but GO needs an override_reason, which is kept and shown.
     expected_live: the version (or None) the operator saw live; another one means "look again".
-    The gates' verdicts and the hash of the scores are stored with the promotion.
+    rules: approvals and the order of environments; None asks for neither.
+    evidence: further names and hashes to keep with the promotion.
     Raises NotFound, UsageError (no such environment), Refused with the reason.
     """
     need_reason(reason, "a promotion")
     with reg.writing():
-        target, evaluation = _may_promote(
-            reg, version, environment, gates_verdict, override_reason, expected_live
-        )
-        override = None if evaluation.verdict == "GO" else clean(override_reason or "")
-        before = _live_row(reg, environment)
-        new_id = _switch(
-            reg,
-            target,
-            environment,
+        allowed = may_promote(
+            reg, version, environment, gates_verdict, override_reason,
+            expected_live=expected_live, judged=judged, rules=rules, who=who,
+        )  # fmt: skip
+        scores, before = allowed.scores, allowed.current
+        gates = judged.gates if judged else evaluations.gates_of(reg, scores.id)
+        to = Switch(
             kind="promotion",
+            model_version=version,
+            environment=environment,
             who=who,
             reason=reason,
-            evaluation=evaluation,
-            override=override,
-            before=before,
             returns_to=None if before is None else before["id"],
+            verdict=allowed.verdict,
+            override=None if allowed.verdict == "GO" else clean(override_reason or ""),
+            evaluation_id=scores.id,
+            scores_sha256=scores.scores_sha256,
+            gates=gates,
+            evidence=_evidence(reg, version, scores, judged) | dict(evidence or {}),
         )
-        gates = evaluation.scores.get("gates")
-        for position, gate in enumerate(gates if isinstance(gates, list) else []):
-            _store_gate(reg, new_id, position, gate if isinstance(gate, Mapping) else {})
-    return _get(reg, new_id)
+        new_id = switch(reg, to, before)
+    return deployments.get(reg, new_id)
 
 
-def why_not_roll_back(reg: Registry, environment: str) -> QAError | None:
-    """What `rollback` would raise (apart from a missing reason), or None."""
-    try:
-        _may_roll_back(reg, environment)
-    except QAError as e:
-        return e
-    return None
-
-
-def rollback_target(reg: Registry, environment: str) -> Version | None:
-    """The version a rollback would return to, or None if there is none."""
-    if why_not_roll_back(reg, environment) is not None:
-        return None
-    return records.get(reg, _may_roll_back(reg, environment)[1]["model_version"])
-
-
-def rollback(reg: Registry, environment: str, who: str, reason: str) -> Deployment:
-    """Return to the version that was live before. Its gates are not asked again.
-
-    The deployment's model_version is live now, `replaced` is what was rolled back.
-    Raises UsageError (no such environment), Refused: nothing is live, nothing was live before, or
-    the version before has failed or is in quarantine.
-    """
-    need_reason(reason, "a rollback")
-    with reg.writing():
-        current, target = _may_roll_back(reg, environment)
-        new_id = _switch(
-            reg,
-            records.get(reg, target["model_version"]),
-            environment,
-            kind="rollback",
-            who=who,
-            reason=reason,
-            evaluation=None,
-            override=None,
-            before=current,
-            returns_to=target["returns_to"],
-        )
-    return _get(reg, new_id)
-
-
-def _may_promote(
+def may_promote(
     reg: Registry,
     version: str,
     environment: str,
     gates_verdict: str | None,
     override_reason: str | None,
-    expected_live: str | _Any | None,
-) -> tuple[Version, evaluations.Evaluation]:
-    _known_environment(environment)
-    target = records.get(reg, version)
-    current = _live_row(reg, environment)
+    *,
+    expected_live: str | AnyLive | None,
+    judged: Judged | None,
+    rules: Rules | None,
+    who: str,
+) -> _Allowed:
+    """Every precondition of a promotion. Raises what `promote` raises."""
+    known_environment(environment)
+    status = records.status_of(reg, version)
+    current = live_row(reg, environment)
     now_live = None if current is None else current["model_version"]
-    if not isinstance(expected_live, _Any) and expected_live != now_live:
+    if not isinstance(expected_live, AnyLive) and expected_live != now_live:
         raise Refused(
             f"{environment} changed under you: {now_live or 'nothing'} is live there now",
             why=f"you saw {expected_live or 'nothing'} live",
@@ -179,176 +147,81 @@ def _may_promote(
         )
     if now_live == version:
         raise Refused(f"{version} is already live in {environment}")
-    if target.status in _BAD:
-        hint = "evaluate it first" if target.status == "candidate" else "choose another version"
-        raise Refused(f"{version} is {target.status}", why="only evaluated versions go live",
+    if status in OUT_OF_USE:
+        hint = "evaluate it first" if status == "candidate" else "choose another version"
+        raise Refused(f"{version} is {status}", why="only evaluated versions go live",
                       try_next=hint)  # fmt: skip
-    evaluation = evaluations.latest(reg, version)
-    if evaluation is None:
+    scores = evaluations.latest_head(reg, version)
+    if scores is None:
         raise Refused(f"{version} has no scores", try_next="evaluate it first")
-    if gates_verdict is not None and gates_verdict != evaluation.verdict:
+    verdict = _verdict(version, scores, gates_verdict, judged)
+    if rules is not None:
+        _keeps_to(reg, version, environment, scores.scores_sha256, rules, who)
+    if verdict != "GO" and not (override_reason or "").strip():
+        reasons = judged.reasons if judged else evaluations.reasons_of(reg, scores.id)
         raise Refused(
-            f"the verdict on {version} is {evaluation.verdict}, not {gates_verdict}",
-            why="it was evaluated again since you looked",
-            try_next="look again, then decide",
-        )
-    if evaluation.verdict != "GO" and not (override_reason or "").strip():
-        raise Refused(
-            f"the gates say {evaluation.verdict} for {version}",
-            why="; ".join(_reasons(evaluation.scores)),
+            f"the gates say {verdict} for {version}",
+            why="; ".join(clean(r) for r in reasons),
             try_next="mend what the gates name, or type an override reason, which stays on record",
         )
-    return target, evaluation
+    return _Allowed(scores, verdict, current)
 
 
-def _may_roll_back(reg: Registry, environment: str) -> tuple[sqlite3.Row, sqlite3.Row]:
-    _known_environment(environment)
-    current = _live_row(reg, environment)
-    if current is None:
-        raise Refused(f"nothing is live in {environment}", try_next="promote a version first")
-    target = reg.one("SELECT * FROM deployments WHERE id = ?", (current["returns_to"],))
-    if target is None:
+def _verdict(
+    version: str, scores: evaluations.Head, gates_verdict: str | None, judged: Judged | None
+) -> str:
+    if judged is not None and judged.scores_sha256 != scores.scores_sha256:
         raise Refused(
-            f"nothing was live in {environment} before {current['model_version']}",
-            try_next="promote another version instead",
+            f"the scores of {version} changed under you",
+            why="it was evaluated again while its gates were judged",
+            try_next="look again, then decide",
         )
-    status = records.get(reg, target["model_version"]).status
-    if status in _BAD:
+    verdict = judged.verdict if judged is not None else scores.verdict
+    if gates_verdict is not None and gates_verdict != verdict:
         raise Refused(
-            f"{target['model_version']}, which was live before, is {status}",
-            try_next="promote another version instead",
+            f"the verdict on {version} is {verdict}, not {gates_verdict}",
+            why="it was evaluated again, or the gates changed, since you looked",
+            try_next="look again, then decide",
         )
-    return current, target
+    return verdict
 
 
-def _switch(
-    reg: Registry,
-    target: Version,
-    environment: str,
-    *,
-    kind: str,
-    who: str,
-    reason: str,
-    evaluation: evaluations.Evaluation | None,
-    override: str | None,
-    before: sqlite3.Row | None,
-    returns_to: int | None,
-) -> int:
-    """End what is live, begin the new deployment, let both statuses follow, write the audit."""
-    now, who, reason = utc_now(), clean(who), clean(reason)
-    if before is not None:
-        reg.execute("UPDATE deployments SET ended_at = ? WHERE id = ?", (now, before["id"]))
-    sql = (
-        "INSERT INTO deployments (environment, model_version, kind, started_at, who, reason,"
-        " verdict, override_reason, evaluation_id, scores_sha256, replaced, returns_to)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
-    )
-    values = (
-        environment,
-        target.model_version,
-        kind,
-        now,
-        who,
-        reason,
-        None if evaluation is None else evaluation.verdict,
-        override,
-        None if evaluation is None else evaluation.id,
-        None if evaluation is None else evaluation.scores_sha256,
-        None if before is None else before["id"],
-        returns_to,
-    )
-    new_id = int(reg.value(sql, values))
-    was = None if before is None else before["model_version"]
-    after = {
-        "model_version": target.model_version,
-        "verdict": None if evaluation is None else evaluation.verdict,
-        "override_reason": override,
-        "scores_sha256": None if evaluation is None else evaluation.scores_sha256,
-    }
-    audit.append(
-        reg,
-        "version.promote" if kind == "promotion" else "version.rollback",
-        environment,
-        who=who,
-        before={"model_version": was},
-        after=after,
-        why=reason,
-    )
-    records.set_status(reg, target, "deployed", who=who, why=f"{kind} to {environment}")
-    if was is not None and not records.live_in(reg, was):
-        replaced = records.get(reg, was)
-        why = f"replaced in {environment} by {target.model_version}"
-        records.set_status(reg, replaced, "archived", who=who, why=why)
-    return new_id
+def _keeps_to(
+    reg: Registry, version: str, environment: str, scores_sha256: str, rules: Rules, who: str
+) -> None:
+    if environment == "production" and rules.production_needs_staging:
+        sql = "SELECT 1 FROM deployments WHERE model_version = ? AND environment = 'staging'"
+        if reg.one(sql, (version,)) is None:
+            raise Refused(
+                f"{version} has never been live in staging",
+                why="production_needs_staging in configs/release.yaml; no override answers it",
+                try_next=f"qa versions promote {version} --to staging --confirm {version}",
+            )
+    needed = rules.approvals_needed(environment)
+    objection = approvals.missing(reg, version, environment, scores_sha256, needed, who)
+    if objection is not None:
+        raise objection
 
 
-def _store_gate(reg: Registry, deployment: int, position: int, gate: Mapping[str, Any]) -> None:
-    def text(name: str) -> str | None:
-        value = gate.get(name)
-        return None if value is None else clean(str(value))
-
-    def number(name: str) -> float | None:
-        value = gate.get(name)
-        return float(value) if isinstance(value, int | float) else None
-
-    n = gate.get("n")
-    values = (
-        deployment,
-        position,
-        text("gate") or f"gate {position + 1}",
-        text("metric"),
-        text("target"),
-        text("verdict"),
-        number("estimate"),
-        number("low"),
-        number("high"),
-        int(n) if isinstance(n, int | float) else None,
-    )
-    reg.execute("INSERT INTO deployment_gates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-
-
-def _reasons(scores: Mapping[str, Any]) -> list[str]:
-    reasons = scores.get("reasons")
-    return [clean(str(r)) for r in reasons] if isinstance(reasons, list) else []
-
-
-def _known_environment(environment: str) -> None:
-    if environment not in ENVIRONMENTS:
-        raise UsageError(
-            f"no environment {environment!r}", try_next=f"one of: {', '.join(ENVIRONMENTS)}"
-        )
-
-
-def _live_row(reg: Registry, environment: str) -> sqlite3.Row | None:
-    sql = "SELECT * FROM deployments WHERE environment = ? AND ended_at IS NULL"
-    return reg.one(sql, (environment,))
-
-
-def _get(reg: Registry, deployment: int) -> Deployment:
+def _evidence(
+    reg: Registry, version: str, scores: evaluations.Head, judged: Judged | None
+) -> dict[str, str]:
+    """Names and hashes of everything the decision rested on, apart from what is missing."""
     row = reg.one(
-        "SELECT d.*, p.model_version AS replaced_version FROM deployments AS d"
-        " LEFT JOIN deployments AS p ON p.id = d.replaced WHERE d.id = ?",
-        (deployment,),
+        "SELECT v.dataset_version, s.manifest_hash, v.adapter_sha256, v.base_model,"
+        " json_extract(v.reproducibility, '$.chat_template_sha256')"
+        " FROM versions AS v JOIN snapshots AS s USING (dataset_version) WHERE v.model_version = ?",
+        (version,),
     )
     assert row is not None
-    sql = "SELECT * FROM deployment_gates WHERE deployment_id = ? ORDER BY position"
-    return _deployment(row, tuple(Gate(*tuple(g)[2:]) for g in reg.rows(sql, (deployment,))))
-
-
-def _deployment(row: sqlite3.Row, gates: tuple[Gate, ...]) -> Deployment:
-    return Deployment(
-        row["id"],
-        row["environment"],
-        row["model_version"],
-        row["kind"],
-        row["started_at"],
-        row["ended_at"],
-        row["who"],
-        row["reason"],
-        row["verdict"],
-        row["override_reason"],
-        row["evaluation_id"],
-        row["scores_sha256"],
-        row["replaced_version"],
-        gates,
-    )
+    found = {
+        "scores_sha256": scores.scores_sha256,
+        "golden_sha256": scores.golden_sha256,
+        "dataset_version": row[0],
+        "manifest_sha256": row[1],
+        "adapter_sha256": row[2],
+        "base_model": row[3],
+        "chat_template_sha256": row[4],
+        **(judged.hashes if judged else {}),
+    }
+    return {name: str(value) for name, value in found.items() if value}

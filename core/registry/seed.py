@@ -27,12 +27,13 @@ def seed_files(reg: Registry) -> None:
     Raises SettingsError for a broken file; then nothing is changed.
     """
     from core.registry import checklist as stored_items
-    from core.registry import sources
+    from core.registry import source_patterns, sources
 
     fingerprint = _fingerprint()
-    rows, items = corpus.load_sources(), checklist.load_items()
+    found, items = corpus.load_sources(), checklist.load_items()
     with reg.writing():
-        sources.take_samples(reg, rows)
+        sources.take_samples(reg, found.rows)
+        source_patterns.take_samples(reg, found.patterns)
         stored_items.take_items(reg, items)
         reg.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

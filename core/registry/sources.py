@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.citations import STATUSES, Source, SourceIndex
-from core.corpus import is_source_id
+from core.citations import STATUSES, Source, SourceIndex, is_web_link
 from core.errors import NotFound, UsageError
 from core.registry import audit
 from core.registry.store import Registry, clean, utc_now
+from core.source_files import is_source_id
 
 Resolution = Literal["resolved", "alias", "dismissed"]
 
@@ -36,9 +37,20 @@ def all(reg: Registry) -> tuple[Source, ...]:
     return tuple(_source(r) for r in reg.rows("SELECT * FROM sources ORDER BY source_id"))
 
 
+def search(reg: Registry, text: str, *, limit: int = 200) -> tuple[Source, ...]:
+    """Sources with `text` in their id, name or address (any case), by id."""
+    like = "%" + re.sub(r"([%_\\])", r"\\\1", clean(text)) + "%"
+    columns = ("source_id", "display_name", "url")
+    where = " OR ".join(rf"{c} LIKE ? ESCAPE '\'" for c in columns)
+    sql = f"SELECT * FROM sources WHERE {where} ORDER BY source_id LIMIT ?"
+    return tuple(_source(r) for r in reg.rows(sql, (like, like, like, limit)))
+
+
 def rows(reg: Registry) -> list[dict[str, Any]]:
-    """Rows {source_id, display_name, url, status, renamed_to}: what SourceIndex.load reads."""
-    columns = "source_id, display_name, url, status, renamed_to"
+    """Rows {source_id, display_name, url, status, renamed_to, checked_at}: what files and
+    SourceIndex.load read.
+    """
+    columns = "source_id, display_name, url, status, renamed_to, checked_at"
     return [dict(r) for r in reg.rows(f"SELECT {columns} FROM sources ORDER BY source_id")]
 
 
@@ -151,7 +163,43 @@ def unknown(reg: Registry, *, open_only: bool = True) -> tuple[UnknownSource, ..
     )
 
 
-def settle_unknown(
+def resolve_unknown(
+    reg: Registry, source_id: str, display_name: str, url: str, *, who: str | None = None
+) -> None:
+    """The unknown source exists: it becomes a source. Raises UsageError (name or address missing)."""
+    if not display_name.strip():
+        raise UsageError("a source needs a display name", try_next="what a reader shall see")
+    if url and not is_web_link(url):
+        raise UsageError(f"{url[:200]!r} is not an http or https address")
+    row = {"source_id": source_id, "display_name": display_name.strip(), "url": url}
+    upsert_many(reg, [row], who=who, why="resolved from the log of unknown sources")
+
+
+def alias_unknown(reg: Registry, source_id: str, to: str, *, who: str | None = None) -> None:
+    """The unknown id is another name of a source that exists: markers with it are stale from now on
+    and lead there. Raises NotFound, UsageError (an alias of itself).
+    """
+    if to == source_id:
+        raise UsageError(f"{source_id!r} cannot be an alias of itself")
+    target = get(reg, to)
+    row = {
+        "source_id": source_id,
+        "display_name": target.display_name,
+        "url": target.url,
+        "status": "renamed",
+        "renamed_to": to,
+    }
+    with reg.writing():
+        _settle(reg, source_id, "alias", to=to, who=who)
+        upsert_many(reg, [row], who=who, why=f"alias of {to}")
+
+
+def dismiss_unknown(reg: Registry, source_id: str, why: str, *, who: str | None = None) -> None:
+    """The id is wrong and will never be a source; it is counted on, but no longer listed as open."""
+    _settle(reg, source_id, "dismissed", who=who, why=why)
+
+
+def _settle(
     reg: Registry,
     source_id: str,
     resolution: Resolution,
@@ -160,10 +208,7 @@ def settle_unknown(
     who: str | None = None,
     why: str = "",
 ) -> None:
-    """Close an unknown source: an alias needs `to`, a source that exists. Raises NotFound."""
     with reg.writing():
-        if resolution == "alias":
-            get(reg, to or "")
         sql = (
             "UPDATE unknown_sources SET resolution = ?, resolved_to = ?, resolved_at = ?"
             " WHERE source_id = ?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sqlite3
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,24 +26,32 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 MIGRATION_SET = "registry"
-MIGRATIONS = ("m001_memory",)
-"""Names of the migrations in schema.py, so that an up-to-date file opens without importing it."""
+MIGRATIONS = ("m001_memory", "m002_search", "m003_release", "m004_ledger", "m005_sources")
+"""Names of the migrations in migrations/, so that an up-to-date file opens without importing them.
+Each names a file and the function in it; they apply in this order."""
 
 BUSY_S = 30.0
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+
+# Numbers that do not fit, and text of a damaged file, are Python's errors rather than SQLite's.
+_SQLITE = (sqlite3.Error, OverflowError, UnicodeDecodeError)
 
 
 class Registry:
     """A connection to registry.db. Use it in the thread that opened it; open one per thread.
 
     operator: who is written into the audit where a call does not say.
+    how: by which of our doors the change came in (app, cli, job …); stands in the audit too.
     seed_problem: why a changed sources.yaml or checklist.yaml was not taken over, if so.
     """
 
-    def __init__(self, path: Path, conn: sqlite3.Connection, operator: str) -> None:
+    def __init__(
+        self, path: Path, conn: sqlite3.Connection, operator: str, how: str | None = None
+    ) -> None:
         self.path = path
         self.conn = conn
         self.operator = operator
+        self.how = how or _door()
         self.seed_problem: QAError | None = None
 
     def __enter__(self) -> Registry:
@@ -52,7 +61,7 @@ class Registry:
         self.close()
 
     def close(self) -> None:
-        with _translated(self.path):
+        with translated(self.path):
             self.conn.close()
 
     def interrupt(self) -> None:
@@ -66,27 +75,39 @@ class Registry:
 
         return Database(self.conn, recursive_triggers=False, execute_plugins=False)
 
+    # On the way of every statement: try rather than a context manager, which costs as much as a read.
     def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        with _translated(self.path):
+        """Text that is no Unicode (half surrogates) is stored with replacement characters."""
+        try:
             return self.conn.execute(sql, values)
+        except UnicodeEncodeError:
+            return self.execute(sql, [clean(v) if isinstance(v, str) else v for v in values])
+        except _SQLITE as e:
+            raise _as_ours(self.path, e) from e
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        with _translated(self.path):
+        with translated(self.path):
             self.conn.executemany(sql, rows)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with _translated(self.path):
-            return self.conn.execute(sql, values).fetchall()
+        cursor = self.execute(sql, values)
+        try:
+            return cursor.fetchall()
+        except _SQLITE as e:
+            raise _as_ours(self.path, e) from e
 
     def each(self, sql: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
         """Rows one by one, for results that need not fit in memory."""
-        with _translated(self.path):
-            yield from self.conn.execute(sql, values)
+        with translated(self.path):
+            yield from self.execute(sql, values)
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
-        with _translated(self.path):
-            row: sqlite3.Row | None = self.conn.execute(sql, values).fetchone()
-            return row
+        cursor = self.execute(sql, values)
+        try:
+            row: sqlite3.Row | None = cursor.fetchone()
+        except _SQLITE as e:
+            raise _as_ours(self.path, e) from e
+        return row
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         row = self.one(sql, values)
@@ -112,12 +133,18 @@ class Registry:
 
 
 def open_registry(
-    path: Path | str | None = None, *, seed: bool = True, operator: str | None = None
+    path: Path | str | None = None,
+    *,
+    seed: bool = True,
+    operator: str | None = None,
+    how: str | None = None,
 ) -> Registry:
     """Open registry.db (locations.registry_path() unless given), creating it on first use.
 
     Pending migrations are applied, after a backup if the file held data. seed: fill sources and
-    checklist from the configs on first use, and again when these files change.
+    checklist from the configs on first use, and again when these files change; a registry that is
+    shared with other operators is filled again by `qa registry seed` alone, as their files may differ.
+    how: "app", "cli", "job …" for the audit (default: which of our programs this is).
     Raises RegistryNewer (written by a newer program), RegistryError (read-only, corrupt, busy, not
     a registry), DiskFull; on first use also SettingsError for a broken sources or checklist file.
     """
@@ -128,7 +155,7 @@ def open_registry(
             try_next="use a Python that brings a newer SQLite",
         )
     path = Path(path) if path is not None else locations.registry_path()
-    reg = Registry(path, _connect(path), operator or _operator())
+    reg = Registry(path, _connect(path), operator or _operator(), how)
     try:
         _migrate(reg, seed)
         if seed:
@@ -144,13 +171,18 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def mark_path(path: Path) -> Path:
+    """The file that says that a registry is shared with other operators; written by sharing."""
+    return path.with_name(f"{path.name}.shared.json")
+
+
 def clean(text: str) -> str:
     """Text that SQLite and UTF-8 can hold: no NUL, no half surrogates."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    with _translated(path):
+    with translated(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as e:
@@ -212,7 +244,7 @@ def _migrate(reg: Registry, seed: bool) -> None:
     """Apply what is pending and, on an empty file, seed: in one transaction, under the lock."""
     if _applied(reg) == set(MIGRATIONS):
         return
-    from core.registry import schema
+    from core.registry.migrations import migrations
     from core.registry.seed import seed_files
 
     with reg.writing():
@@ -221,8 +253,8 @@ def _migrate(reg: Registry, seed: bool) -> None:
             return
         if applied:
             _backup(reg)
-        with _translated(reg.path):
-            schema.migrations.apply(reg.db)
+        with translated(reg.path):
+            migrations.apply(reg.db)
         if seed and applied is None:
             seed_files(reg)
 
@@ -231,7 +263,7 @@ def _reseed(reg: Registry) -> None:
     """Take over changed seed files. A broken one must not keep anybody from rolling back."""
     from core.registry.seed import seed_files, seeds_are_current
 
-    if seeds_are_current(reg):
+    if seeds_are_current(reg) or mark_path(reg.path).exists():
         return
     try:
         seed_files(reg)
@@ -241,16 +273,11 @@ def _reseed(reg: Registry) -> None:
 
 def _backup(reg: Registry) -> None:
     """A copy of the committed state beside the file, before a migration changes it."""
+    from core.registry.copying import copy_file
+
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    target = reg.path.with_name(f"{reg.path.name}.before-{MIGRATIONS[-1]}-{stamp}.bak")
-    source = sqlite3.connect(reg.path)
-    copy = sqlite3.connect(target)
-    try:
-        with _translated(target):
-            source.backup(copy)
-    finally:
-        copy.close()
-        source.close()
+    name = f"{reg.path.name}.before-{MIGRATIONS[-1]}-{stamp}.bak"
+    copy_file(reg.path, reg.path.with_name(name))
 
 
 def _operator() -> str:
@@ -260,15 +287,24 @@ def _operator() -> str:
         return "unknown"
 
 
+def _door() -> str:
+    """Which of our programs this process is; "python" for anybody else."""
+    for module, door in (("tui.app", "app"), ("tui.cli.root", "cli")):
+        if module in sys.modules:
+            return door
+    return "python"
+
+
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
     try:
         yield
-    except sqlite3.Error as e:
+    except _SQLITE as e:
         raise _as_ours(path, e) from e
 
 
-def _as_ours(path: Path, e: sqlite3.Error) -> QAError:
+def _as_ours(path: Path, e: Exception) -> QAError:
     text = str(e)
     low = text.lower()
     if "interrupted" in low:
@@ -289,12 +325,18 @@ def _as_ours(path: Path, e: sqlite3.Error) -> QAError:
             why=text,
             try_next="make the file and its folder writable, or point QA_REGISTRY elsewhere",
         )
-    if "not a database" in low or "malformed" in low or "corrupt" in low:
+    # text that is not UTF-8 was never written by us
+    if isinstance(e, UnicodeDecodeError) or any(
+        w in low for w in ("not a database", "malformed", "corrupt", "could not decode")
+    ):
         return RegistryError(
             f"{path}: damaged, or not a SQLite database",
             why=text,
-            try_next=f"move it aside and put back a backup ({path.name}.*.bak), or start afresh",
+            try_next="run `qa registry check`, then put back a backup: qa registry restore FILE"
+            f" (beside it: {path.name}.*.bak)",
         )
-    if isinstance(e, sqlite3.IntegrityError):
+    if isinstance(e, sqlite3.IntegrityError | sqlite3.DataError | OverflowError):
         return RegistryError("the registry refused the change", why=text)
-    return RegistryError(f"{path}: {text}", why=type(e).__name__)
+    return RegistryError(
+        f"{path}: {text}", why=type(e).__name__, try_next="run `qa registry check`"
+    )

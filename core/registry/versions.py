@@ -1,53 +1,67 @@
-"""Versions: the next number and why, registration; with all a caller needs from the parts below.
+"""Versions: how one comes into being; with all a caller needs from the parts below.
 
-The number is `access-qa-v{major}.{minor}.{patch}`: major for another base model or architecture,
-minor for more than 10 % new pairs, patch otherwise.
+begin ─▶ training ─▶ trained ─▶ candidate        register: both at once, for a training that ended
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from core import snapshots as domain
 from core.errors import Refused, UsageError
 from core.pairs import canonical_json
-from core.registry import audit, snapshots
-from core.registry.promotion import (
-    ANY,
-    history,
-    live,
-    promote,
-    rollback,
-    rollback_target,
-    why_not_promote,
-    why_not_roll_back,
-)
+from core.registry import audit
+from core.registry.approvals import Approval, approvals, approve
+from core.registry.bumps import Bump, Change, change_between, propose, propose_bump
+from core.registry.comparing import Comparison, compare
+from core.registry.deployments import history, live
+from core.registry.promotion import ANY, Judged, promote, why_not_promote
 from core.registry.records import (
     ENVIRONMENTS,
     BumpPart,
     Deployment,
     Gate,
+    Status,
     Version,
     archive,
     fail,
     get,
     list,
     live_in,
-    name_of,
     quarantine,
+    release_from_quarantine,
+    set_status,
+    status_of,
+)
+from core.registry.rollback import (
+    return_,
+    return_target,
+    rollback,
+    rollback_target,
+    why_not_return,
+    why_not_roll_back,
 )
 from core.registry.store import Registry, clean, utc_now
 
 __all__ = [
     "ANY",
     "ENVIRONMENTS",
+    "Approval",
     "Bump",
+    "BumpPart",
+    "Change",
+    "Comparison",
     "Deployment",
     "Gate",
+    "Judged",
+    "Status",
     "Version",
+    "approvals",
+    "approve",
     "archive",
+    "begin",
+    "change_between",
+    "compare",
     "fail",
     "get",
     "history",
@@ -55,63 +69,101 @@ __all__ = [
     "live",
     "live_in",
     "promote",
+    "propose",
     "propose_bump",
     "quarantine",
     "register",
+    "release_from_quarantine",
+    "return_",
+    "return_target",
     "rollback",
     "rollback_target",
+    "status_of",
+    "trained",
     "why_not_promote",
+    "why_not_return",
     "why_not_roll_back",
 ]
 
-NEW_PAIRS_FOR_MINOR = 0.10
-_ORDER: tuple[BumpPart, ...] = ("patch", "minor", "major")
 
-
-@dataclass(frozen=True, slots=True)
-class Bump:
-    """The next version, which part of the number moves, and the reason in words.
-
-    parent: the version it was compared with; None for the first.
-    """
-
-    version: str
-    number: tuple[int, int, int]
-    part: BumpPart
-    reason: str
-    parent: str | None
-    share_new: float | None = None
-
-
-def propose_bump(
+def begin(
     reg: Registry,
-    base_model: str,
-    snapshot: domain.Snapshot,
-    config: Mapping[str, Any],
     *,
+    base_model: str,
+    dataset_version: str,
+    training_config: Mapping[str, Any],
+    created_by: str | None = None,
+    bump: Bump | None = None,
     at_least: BumpPart | None = None,
-) -> Bump:
-    """Compare with the newest version that has not failed, and say what the next one is called.
+    train_job: str | None = None,
+    note: str = "",
+) -> Version:
+    """Take the next number for a training that starts now. Asked again for its job: the same one.
 
-    at_least: raise the part; it is never lowered. The first version is access-qa-v1.0.0.
+    bump: a proposal the operator has seen; it must still hold. None: proposed here, not lower
+    than `at_least`. Raises NotFound (no such snapshot), Refused ("changed under you"), UsageError.
     """
-    parent = _parent(reg)
-    if parent is None:
-        return Bump(name_of((1, 0, 0)), (1, 0, 0), "first", "the first version", None)
-    before = (
-        snapshot
-        if parent.dataset_version == snapshot.dataset_version
-        else snapshots.load(reg, parent.dataset_version)
-    )
-    difference = domain.diff(before, snapshot)
-    part, reason = _part(parent, base_model, config, difference)
-    if at_least is not None and at_least != "first" and _ORDER.index(at_least) > _ORDER.index(part):
-        part, reason = at_least, f"raised by the operator; by the rule it would be {part}: {reason}"
-    number = _next(parent.number, part)
-    while _taken(reg, number):  # e.g. by a version that failed
-        number = _next(number, part)
-    share = difference.share_new
-    return Bump(name_of(number), number, part, reason, parent.model_version, share)
+    with reg.writing():
+        same = _of_job(reg, train_job)
+        if same is not None:
+            return get(reg, same)
+        name = _insert(
+            reg,
+            status="training",
+            base_model=base_model,
+            dataset_version=dataset_version,
+            training_config=training_config,
+            created_by=created_by,
+            created_at=None,
+            bump=bump,
+            at_least=at_least,
+            reproducibility={},
+            train_job=train_job,
+            adapter_path=None,
+            adapter_sha256=None,
+            note=note,
+        )
+    return get(reg, name)
+
+
+def in_training(reg: Registry, train_job: str) -> str | None:
+    """The version a training job has begun and not ended; None if there is none."""
+    return _of_job(reg, train_job, status="training")
+
+
+def trained(
+    reg: Registry,
+    model_version: str,
+    *,
+    adapter_path: str | None,
+    adapter_sha256: str | None,
+    created_at: str | None = None,
+    reproducibility: Mapping[str, Any] | None = None,
+    who: str | None = None,
+) -> Version:
+    """The training has ended well: a candidate. created_at: when it ended (default now).
+
+    Told again of the same adapter: nothing changes. Raises NotFound, Refused (not in training),
+    UsageError (not JSON).
+    """
+    repro = _json(reproducibility or {}, "the reproducibility record")
+    with reg.writing():
+        status = status_of(reg, model_version)
+        if status != "training":
+            version = get(reg, model_version)
+            if version.adapter_sha256 == adapter_sha256 and adapter_sha256 is not None:
+                return version
+            raise Refused(
+                f"{model_version} is {status}, not in training",
+                try_next="a training that ended is registered once",
+            )
+        reg.execute(
+            "UPDATE versions SET created_at = ?, adapter_path = ?, adapter_sha256 = ?,"
+            " reproducibility = ? WHERE model_version = ?",
+            (created_at or utc_now(), adapter_path, adapter_sha256, repro, model_version),
+        )
+        set_status(reg, model_version, status, "candidate", who=who, why="the training has ended")
+    return get(reg, model_version)
 
 
 def register(
@@ -123,112 +175,138 @@ def register(
     created_by: str | None = None,
     created_at: str | None = None,
     bump: Bump | None = None,
+    at_least: BumpPart | None = None,
     reproducibility: Mapping[str, Any] | None = None,
     train_job: str | None = None,
     adapter_path: str | None = None,
     adapter_sha256: str | None = None,
     note: str = "",
 ) -> Version:
-    """Add a trained version as a candidate.
+    """Add a trained version as a candidate; one that `begin` took for the job becomes it.
 
-    bump: a proposal the operator has seen; it must still hold. None: proposed here.
-    created_at: when training ended (default now). Registering the outcome of the same train_job
-    with the same adapter again gives back the version it has.
+    bump, at_least: as for `begin`. created_at: when training ended (default now). Registering the
+    outcome of the same train_job with the same adapter again gives back the version it has.
     Raises NotFound (no such snapshot), Refused ("changed under you"), UsageError (not JSON).
     """
-    try:
-        config, repro = canonical_json(training_config), canonical_json(reproducibility or {})
-    except (TypeError, ValueError) as e:
-        raise UsageError("the training configuration is not plain JSON", why=str(e)) from e
     with reg.writing():
-        if train_job is not None and adapter_sha256 is not None:
-            sql = "SELECT model_version FROM versions WHERE train_job = ? AND adapter_sha256 = ?"
-            same = reg.value(sql, (train_job, adapter_sha256))
-            if same is not None:
-                return get(reg, same)
-        snapshot = snapshots.load(reg, dataset_version)
-        raised = bump.part if bump else None
-        fresh = propose_bump(reg, base_model, snapshot, training_config, at_least=raised)
-        if bump is not None and (bump.version, bump.part) != (fresh.version, fresh.part):
-            raise Refused(
-                f"the next version is {fresh.version} now, not {bump.version}",
-                why="another version was registered since you looked, or the proposal is too low",
-                try_next="look again, then register",
+        same = _of_job(reg, train_job, adapter_sha256) if adapter_sha256 is not None else None
+        if same is not None:
+            return get(reg, same)
+        begun = _of_job(reg, train_job, status="training")
+        if begun is not None:
+            return trained(
+                reg,
+                begun,
+                adapter_path=adapter_path,
+                adapter_sha256=adapter_sha256,
+                created_at=created_at,
+                reproducibility=reproducibility,
+                who=created_by,
             )
-        bump = bump or fresh
-        who = clean(created_by or reg.operator)
-        reg.execute(
-            "INSERT INTO versions VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, '{}', ?, ?, 'candidate', ?, ?, ?, ?, ?, NULL, ?, ?, ?)",
-            (
-                bump.version,
-                *bump.number,
-                base_model,
-                dataset_version,
-                config,
-                created_at or utc_now(),
-                who,
-                bump.part,
-                clean(bump.reason),
-                bump.parent,
-                repro,
-                train_job,
-                adapter_path,
-                adapter_sha256,
-                clean(note),
-            ),
+        name = _insert(
+            reg,
+            status="candidate",
+            base_model=base_model,
+            dataset_version=dataset_version,
+            training_config=training_config,
+            created_by=created_by,
+            created_at=created_at,
+            bump=bump,
+            at_least=at_least,
+            reproducibility=reproducibility or {},
+            train_job=train_job,
+            adapter_path=adapter_path,
+            adapter_sha256=adapter_sha256,
+            note=note,
         )
-        after = {
-            "base_model": base_model,
-            "dataset_version": dataset_version,
-            "adapter_sha256": adapter_sha256,
-            "train_job": train_job,
-            "bump": bump.part,
-        }
-        audit.append(
-            reg, "version.register", bump.version, who=who, after=after, why=clean(bump.reason)
-        )
-    return get(reg, bump.version)
+    return get(reg, name)
 
 
-def _parent(reg: Registry) -> Version | None:
-    """The highest version that has not failed; the highest of all where every one has."""
-    row = reg.one(
-        "SELECT model_version FROM versions ORDER BY status IN ('failed', 'quarantined'),"
-        " major DESC, minor DESC, patch DESC LIMIT 1"
+def _insert(
+    reg: Registry,
+    *,
+    status: Status,
+    base_model: str,
+    dataset_version: str,
+    training_config: Mapping[str, Any],
+    created_by: str | None,
+    created_at: str | None,
+    bump: Bump | None,
+    at_least: BumpPart | None,
+    reproducibility: Mapping[str, Any],
+    train_job: str | None,
+    adapter_path: str | None,
+    adapter_sha256: str | None,
+    note: str,
+) -> str:
+    config = _json(training_config, "the training configuration")
+    repro = _json(reproducibility, "the reproducibility record")
+    raised = bump.part if bump else at_least
+    fresh = propose(reg, base_model, dataset_version, training_config, raised)
+    if bump is not None and (bump.version, bump.part) != (fresh.version, fresh.part):
+        raise Refused(
+            f"the next version is {fresh.version} now, not {bump.version}",
+            why="another version was registered since you looked, or the proposal is too low",
+            try_next="look again, then register",
+        )
+    bump = bump or fresh
+    who = clean(created_by or reg.operator)
+    reg.execute(
+        "INSERT INTO versions (model_version, major, minor, patch, base_model, dataset_version,"
+        " training_config, eval_metrics, created_at, created_by, status, bump_part, bump_reason,"
+        " parent_version, reproducibility, train_job, adapter_path, adapter_sha256, note)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, '{}', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            bump.version,
+            *bump.number,
+            base_model,
+            dataset_version,
+            config,
+            created_at or utc_now(),
+            who,
+            status,
+            bump.part,
+            clean(bump.reason),
+            bump.parent,
+            repro,
+            train_job,
+            adapter_path,
+            adapter_sha256,
+            clean(note),
+        ),
     )
-    return None if row is None else get(reg, row[0])
+    after = {
+        "base_model": base_model,
+        "dataset_version": dataset_version,
+        "adapter_sha256": adapter_sha256,
+        "train_job": train_job,
+        "bump": bump.part,
+    }
+    action = "version.begin" if status == "training" else "version.register"
+    audit.append(reg, action, bump.version, who=who, after=after, why=clean(bump.reason))
+    return bump.version
 
 
-def _taken(reg: Registry, number: tuple[int, int, int]) -> bool:
-    sql = "SELECT 1 FROM versions WHERE model_version = ?"
-    return reg.one(sql, (name_of(number),)) is not None
+def _of_job(
+    reg: Registry,
+    train_job: str | None,
+    adapter_sha256: str | None = None,
+    status: Status | None = None,
+) -> str | None:
+    """The version of a training job: with this adapter, or in this status, or of any kind."""
+    if train_job is None:
+        return None
+    sql = "SELECT model_version, adapter_sha256, status FROM versions WHERE train_job = ?"
+    for name, adapter, now in reg.rows(sql, (train_job,)):
+        if status is None and adapter_sha256 is None:
+            return str(name)
+        if now == status or (adapter_sha256 is not None and adapter == adapter_sha256):
+            return str(name)
+    return None
 
 
-def _part(
-    parent: Version, base_model: str, config: Mapping[str, Any], difference: domain.Diff
-) -> tuple[BumpPart, str]:
-    if parent.base_model != base_model:
-        return "major", f"another base model: {parent.base_model} → {base_model}"
-    was, now = _architecture(parent.training_config), _architecture(config)
-    if was and now and was != now:
-        return "major", f"another architecture: {was} → {now}"
-    share = difference.share_new
-    new = f"{len(difference.new)} new pairs, {share:.1%} of the snapshot"
-    if share > NEW_PAIRS_FOR_MINOR:
-        return "minor", f"{new}: more than {NEW_PAIRS_FOR_MINOR:.0%}"
-    return "patch", f"{new}: not more than {NEW_PAIRS_FOR_MINOR:.0%}; same base model"
-
-
-def _architecture(config: Mapping[str, Any]) -> str | None:
-    """`model.architecture` (dense, moe) of a recipe, where it says so."""
-    model = config.get("model")
-    value = model.get("architecture") if isinstance(model, Mapping) else None
-    return None if value is None else str(value)
-
-
-def _next(number: tuple[int, int, int], part: BumpPart) -> tuple[int, int, int]:
-    major, minor, patch = number
-    if part == "major":
-        return (major + 1, 0, 0)
-    return (major, minor + 1, 0) if part == "minor" else (major, minor, patch + 1)
+def _json(value: Mapping[str, Any], what: str) -> str:
+    try:
+        return clean(canonical_json(value))
+    except (TypeError, ValueError) as e:
+        raise UsageError(f"{what} is not plain JSON", why=str(e)) from e

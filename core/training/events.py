@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from core.jobdir import EventWriter
-from core.training import checkpoints
+from core.training import checkpoints, distributed
 from core.training.environment import memory_bytes
 from core.training.failures import diverged
 from core.training.signals import StopRequest
@@ -25,7 +25,8 @@ class Narrator:
         self.events = events
 
     def say(self, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+        if distributed.is_main():
+            print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
     def phase(self, name: str, text: str, **more: Any) -> None:
         self.events.phase(name, **more)
@@ -93,14 +94,16 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             raise diverged(step, loss, norm)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        if self._stop.asked and state.global_step < state.max_steps:
+        if distributed.any_of(self._stop.asked) and state.global_step < state.max_steps:
             control.should_save = True
             control.should_training_stop = True
         return control
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        checkpoints.seal(path, self._fingerprint)
+        distributed.meet()  # each process keeps a part of its own there
+        if distributed.is_main():
+            checkpoints.seal(path, self._fingerprint)
         self.saved_step = state.global_step
         self._narrator.events.checkpoint(state.global_step, str(path))
 
@@ -108,7 +111,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         (t0, s0, n0), (t1, s1, n1) = self._recent[0], self._recent[-1]
         if t1 <= t0 or s1 <= s0:
             return None, None
-        return round((n1 - n0) / (t1 - t0), 1), round((t1 - t0) / (s1 - s0) * steps_left, 1)
+        tokens = (n1 - n0) * distributed.world_size()
+        return round(tokens / (t1 - t0), 1), round((t1 - t0) / (s1 - s0) * steps_left, 1)
 
 
 def _clock(seconds: float | None) -> str:

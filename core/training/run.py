@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from core import base_models
+from core.errors import UsageError
 from core.jobdir import EXIT_PREEMPTED, EventWriter, JobDir, write_atomic
-from core.training import adapter, checkpoints, data, environment
+from core.training import adapter, checkpoints, data, distributed, environment
 from core.training import recipe as recipes
 from core.training.failures import recognise
 from core.training.recipe import Recipe
@@ -26,7 +28,8 @@ class Request:
 
     out: receives adapter/ and summary.json.  checkpoints: a folder for those of this run alone;
     removed when the run succeeds.  init_adapter: go on from this adapter.  resume: from the newest
-    whole checkpoint, if there is one.
+    whole checkpoint, if there is one.  resume_from: the checkpoints of an earlier, ended run of the
+    same work; its newest whole one is where to go on, unless this run has one of its own by now.
     """
 
     recipe: Recipe
@@ -38,6 +41,7 @@ class Request:
     init_adapter: Path | None = None
     smoke: bool = False
     resume: bool = False
+    resume_from: Path | None = None
 
 
 def as_job(folder: Path) -> Request:
@@ -57,13 +61,15 @@ def as_job(folder: Path) -> Request:
         base_model=Path(s["base_model"]) if s.get("base_model") else None,
         init_adapter=Path(s["init_adapter"]) if s.get("init_adapter") else None,
         smoke=bool(s.get("smoke")),
+        resume_from=Path(s["resume_from"]) if s.get("resume_from") else None,
         resume=True,  # a job that was preempted and is started again goes on where it stopped
     )
 
 
 def train(request: Request) -> int:
     """Exit code: 0, or EXIT_PREEMPTED after a signal. Raises QAError; anything else is a defect."""
-    events = EventWriter(request.events)
+    main = distributed.is_main()
+    events = EventWriter(request.events if main else Path(os.devnull))
     try:
         with watch() as stop:
             _train(request, events, stop)
@@ -73,12 +79,14 @@ def train(request: Request) -> int:
             f"at step {stopped.step}; resume to go on" if stopped.step else "before a checkpoint"
         )
         events.phase("preempted", step=stopped.step)
-        print(f"{time.strftime('%H:%M:%S')}  stopped by a signal {where}", flush=True)
+        if main:
+            print(f"{time.strftime('%H:%M:%S')}  stopped by a signal {where}", flush=True)
         return EXIT_PREEMPTED
     except Exception as e:
         known = recognise(e)
         with contextlib.suppress(OSError):  # the disk may be what failed
-            events.emit("error", **(known.as_dict() if known else {"error": type(e).__name__}))
+            failed = events if main else EventWriter(request.events)  # also of the others
+            failed.emit("error", **(known.as_dict() if known else {"error": type(e).__name__}))
         if known is None or known is e:
             raise
         raise known from e
@@ -101,14 +109,24 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
         base_models.sha256(request.data),
         f"{identity['base_model_sha256']} {request.init_adapter or ''}",
     )
-    if not request.resume:
+    if not request.resume and distributed.is_main():
         shutil.rmtree(request.checkpoints, ignore_errors=True)
     checkpoint, passed_over = checkpoints.latest(request.checkpoints, run_id)
+    if checkpoint is None and request.resume_from:
+        checkpoint, more = checkpoints.latest(request.resume_from, run_id)
+        passed_over += more
+        if checkpoint is None:
+            raise UsageError(
+                f"{request.resume_from}: no whole checkpoint to go on from",
+                why="; ".join(more),
+                try_next="start it again from the beginning",
+            )
 
     # 2. load
     environment.prepare(recipe.train.threads)
     events.phase("load", base_model=recipe.model.name)
-    print(f"{time.strftime('%H:%M:%S')}  loading {recipe.model.name} from {base}", flush=True)
+    if distributed.is_main():
+        print(f"{time.strftime('%H:%M:%S')}  loading {recipe.model.name} from {base}", flush=True)
     import transformers
 
     from core.training import attach, trainer
@@ -116,6 +134,7 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
 
     environment.silence_libraries()
     environment.use_threads(recipe.train.threads)
+    distributed.settle_on_device()
     narrator = Narrator(events)
     for text in passed_over:
         narrator.warn(text)
@@ -167,6 +186,9 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
 
     # 6. check, save
     moved = attach.check_all_changed(attached, before)
+    tokens = distributed.total(loop.tokens_seen)
+    if not distributed.is_main():
+        return
     narrator.phase("save", f"all {moved} adapted modules changed; saving the adapter")
     losses = [float(entry["loss"]) for entry in loop.state.log_history if "loss" in entry]
     summary: dict[str, Any] = {
@@ -176,7 +198,8 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
         "epochs": recipe.train.epochs,
         "pairs": pairs,
         "rows": len(rows),
-        "tokens": loop.tokens_seen,
+        "tokens": tokens,
+        "processes": distributed.world_size(),
         "loss_first": losses[0],
         "loss_last": losses[-1],
         "wall_s": round(wall_s, 2),

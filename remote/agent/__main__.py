@@ -7,7 +7,7 @@ import sys
 
 
 def main(argv: list[str]) -> int:
-    """COMMAND: helper, runner, follow, receive, send, probe, gauges. Called by the laptop only."""
+    """COMMAND as below, and its words. Called by the laptop, and by a batch script of ours."""
     command, words = (argv or [""])[0], argv[1:]
     if command == "helper":
         from remote.agent import helper
@@ -16,16 +16,23 @@ def main(argv: list[str]) -> int:
     elif command == "runner":
         from remote.agent import runner
 
-        print(json.dumps(runner.run(words[0], words[1])))
+        print(json.dumps(runner.run(words[0], words[1], "queue" in words[2:])))
+    elif command == "slurm-run":
+        from remote.agent import slurm_run
+
+        return slurm_run.main(words[0], words[1])
     elif command == "follow":
         from remote.agent import follow
 
-        offsets = {name: int(n) for name, _, n in (w.partition("=") for w in words[2:])}
-        follow.main(words[0], offsets, int(words[1]))
+        follow.main(words[0], int(words[1]), words[2:])
     elif command in ("receive", "send"):
         from remote.agent import transfer
 
         transfer.main(command, words[0])
+    elif command == "connect":
+        from remote.agent import connect
+
+        connect.main(int(words[0]))
     elif command == "probe":
         from remote.agent import probe
 

@@ -23,10 +23,15 @@ WANTED = (
     "memory.total",
     "power.draw",
     "temperature.gpu",
-    "driver_version",
+    "power.limit",
     "clocks.sm",
+    "clocks.mem",
     "ecc.errors.uncorrected.volatile.total",
+    "clocks_event_reasons.active",
+    "clocks_throttle_reasons.active",  # its name before driver 535
 )
+PROCESSES = ("gpu_uuid", "pid", "process_name", "used_gpu_memory")
+PROCESSES_S = 5.0
 
 
 def gpu_fields(help_text: str) -> list[str]:
@@ -44,6 +49,7 @@ class Gpu:
         self.process: subprocess.Popen[bytes] | None = None
         self.buffer = b""
         self.retry_at = 0.0
+        self.processes_at = 0.0
 
     def start(self) -> None:
         smi = shutil.which("nvidia-smi")
@@ -94,6 +100,28 @@ class Gpu:
         *lines, rest = self.buffer.split(b"\n")
         self.buffer = rest[-4096:]
         return [line.decode("utf-8", "replace")[:1000] for line in lines[-64:]]
+
+    def processes(self) -> list[str] | None:
+        """Who uses the GPUs, at most every few seconds; None when it is not time or not known."""
+        if self.process is None or time.monotonic() < self.processes_at:
+            return None
+        self.processes_at = time.monotonic() + PROCESSES_S
+        try:
+            asked = subprocess.run(
+                [
+                    shutil.which("nvidia-smi") or "nvidia-smi",
+                    "--query-compute-apps=" + ",".join(PROCESSES),
+                    "--format=csv,noheader,nounits",
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=2,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if asked.returncode:
+            return None
+        return [x[:1000] for x in asked.stdout.decode("utf-8", "replace").splitlines()[:64]]
 
     def close(self) -> None:
         if self.process is not None:
@@ -155,6 +183,9 @@ def main(interval: float) -> None:
             lines = gpu.read()
             if lines:
                 record.update(fields=gpu.fields, gpu=lines)
+                processes = gpu.processes()
+                if processes is not None:
+                    record.update(processes=processes)
             sys.stdout.write(json.dumps(record) + "\n")
             sys.stdout.flush()
     except (BrokenPipeError, ConnectionError):

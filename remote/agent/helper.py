@@ -14,11 +14,26 @@ import threading
 import time
 from typing import Any, BinaryIO, Callable
 
-from remote.agent import jobs, procs, runner, transfer
-from remote.agent.jobs import Problem
+from remote.agent import (
+    checkpoints,
+    family,
+    incoming,
+    jobs,
+    ledger,
+    procs,
+    removal,
+    slurm,
+    slurm_submit,
+    transfer,
+)
+from remote.agent.problem import Problem, check_id
 
 MAX_LINE = 1 << 24
-SLOW = frozenset(["launch", "sha256", "manifest", "list_jobs"])
+SLOW = frozenset(
+    ["launch", "sha256", "manifest", "list_jobs", "job_specs", "remove_job"]
+    + ["survey", "hints", "stage", "adopt"]
+    + ["ledger_blocks", "ledger_get_blocks", "ledger_stage", "ledger_put"]
+)
 
 
 class Helper:
@@ -40,7 +55,7 @@ class Helper:
                 request = json.loads(line)
             except ValueError:
                 continue
-            if request.get("op") in SLOW:
+            if request.get("op") in SLOW or self._asks_slurm(request):
                 threading.Thread(target=self.answer, args=(request,), daemon=True).start()
             else:
                 self.answer(request)
@@ -104,11 +119,40 @@ class Helper:
                 found.append(None)
         return found
 
-    def op_manifest(self, path: str) -> list[dict[str, Any]]:
+    def op_manifest(self, path: str, names: list[str] | None = None) -> list[dict[str, Any]]:
         root = self._path(path)
         if not os.path.isdir(root):
             raise Problem("not_found", "no folder %s on this host" % path)
-        return transfer.manifest(root)
+        return incoming.manifest(root, names)
+
+    def op_survey(self, files: list[list[Any]], folder: str | None = None) -> dict[str, Any]:
+        return incoming.survey(self.workdir, files, folder)
+
+    def op_hints(self, files: list[list[Any]]) -> list[dict[str, Any]]:
+        return incoming.hints(self.workdir, files)
+
+    def op_stage(self, files: list[list[Any]]) -> dict[str, Any]:
+        return incoming.stage(self.workdir, files)
+
+    def op_adopt(self, files: list[list[Any]]) -> int:
+        return incoming.adopt(self.workdir, files)
+
+    def op_ledger_head(self) -> dict[str, Any] | None:
+        return ledger.head(self.workdir)
+
+    def op_ledger_blocks(self, generation: int) -> str | None:
+        return ledger.blocks(self.workdir, generation)
+
+    def op_ledger_get_blocks(self, generation: int, numbers: list[int]) -> list[str] | None:
+        return ledger.get_blocks(self.workdir, generation, numbers)
+
+    def op_ledger_stage(self, token: str, packed: list[list[Any]]) -> None:
+        ledger.stage(self.workdir, token, packed)
+
+    def op_ledger_put(
+        self, token: str, base: dict[str, Any] | None, new: dict[str, Any], hashes: str
+    ) -> dict[str, Any]:
+        return ledger.put(self.workdir, token, base, new, hashes)
 
     def op_list_jobs(self) -> list[dict[str, Any]]:
         return jobs.list_jobs(self.workdir)
@@ -116,47 +160,87 @@ class Helper:
     def op_job_state(self, job_id: str) -> dict[str, Any]:
         return jobs.truth(jobs.job_dir(self.workdir, job_id))
 
-    def op_launch(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def op_job_specs(self, job_ids: list[str]) -> list[dict[str, Any] | None]:
+        """Each job's specification; None where there is none."""
+        tops = [os.path.join(self.workdir, "jobs", check_id(job_id)) for job_id in job_ids]
+        return [jobs.read_spec(top) or None for top in tops]
+
+    def op_checkpoints(self, path: str) -> list[dict[str, Any]]:
+        return checkpoints.whole(self._path(path))
+
+    def op_launch(self, spec: dict[str, Any], queue: bool = False) -> dict[str, Any]:
         """Start it once. Asked again with the same specification: only how it stands."""
-        job = os.path.join(self.workdir, "jobs", jobs.check_id(spec.get("id")))
+        job = os.path.join(self.workdir, "jobs", check_id(spec.get("id")))
         spec_path = os.path.join(job, "spec.json")
         data = json.dumps(spec, ensure_ascii=False, indent=1, sort_keys=True).encode()
-        os.makedirs(os.path.join(job, "artifacts"), 0o700, exist_ok=True)
-        if not os.path.exists(spec_path):
-            jobs.write_atomic(spec_path, data)
-        else:
-            with open(spec_path, "rb") as f:
-                if json.loads(f.read()) != spec:
-                    raise Problem("exists", "job %s exists with another specification" % spec["id"])
-        reply = self._run_runner(job)
+        try:
+            os.makedirs(os.path.join(job, "artifacts"), 0o700, exist_ok=True)
+            if not os.path.exists(spec_path):
+                jobs.write_atomic(spec_path, data)
+        except OSError:
+            if jobs.read_state(job) is None:
+                removal.drop(job)
+            raise
+        if jobs.read_spec(job) != spec:
+            raise Problem("exists", "job %s exists with another specification" % spec["id"])
+        reply = self._run_runner(job, queue)
         if "error" in reply:
             error = dict(reply["error"])
             if jobs.read_state(job) is None:
-                _remove_unstarted(job)
+                removal.drop(job)  # refused: nothing ran, nothing is lost
             raise Problem(error.pop("code", "runner"), error.pop("what", "it failed"), **error)
         return dict(reply["state"])
 
     def op_stop(self, job_id: str, kill: bool = False) -> dict[str, Any]:
         job = jobs.job_dir(self.workdir, job_id)
+        if slurm.is_slurm(job):
+            return slurm.stop(job, kill)
         state = jobs.truth(job)
-        if state["status"] in ("running", "starting", "stopping"):
+        if state["status"] in jobs.RUN and state.get("runner_pid"):
             number = signal.SIGUSR1 if kill else signal.SIGTERM
             procs.send_signal(int(state["runner_pid"]), number)
         elif state["status"] == "orphan":
-            runner.end_orphan(job, state, 0.0 if kill else _grace(job))
+            grace = 0.0 if kill else float(jobs.read_spec(job).get("grace_s", 30.0))
+            family.end_orphan(job, state, grace)
         return state
 
+    def op_remove_job(self, job_id: str) -> None:
+        removal.remove(self.workdir, job_id)
+
+    def op_slurm_submit(self, **values: Any) -> dict[str, Any]:
+        return slurm_submit.submit(self.workdir, **values)
+
+    def op_slurm_array(self, **values: Any) -> list[dict[str, Any]]:
+        return slurm_submit.submit_array(self.workdir, **values)
+
+    def op_slurm_state(self, job_id: str) -> dict[str, Any]:
+        """As job_state, but squeue is asked anew."""
+        return slurm.truth(jobs.job_dir(self.workdir, job_id), fresh=True)
+
+    def op_slurm_list(self, where: dict[str, Any]) -> list[dict[str, Any]]:
+        return list((slurm.at(where).rows(1.0) or {}).values())
+
+    def op_slurm_info(self, where: dict[str, Any]) -> dict[str, Any]:
+        return slurm_submit.info(where)
+
     # -- small things -----------------------------------------------------------------------
+
+    def _asks_slurm(self, request: dict[str, Any]) -> bool:
+        op = str(request.get("op"))
+        if op in ("job_state", "stop"):
+            return slurm.is_slurm(os.path.join(self.workdir, "jobs", str(request.get("job_id"))))
+        return op.startswith("slurm_")
 
     def _path(self, path: str) -> str:
         if not isinstance(path, str) or "\x00" in path:
             raise Problem("bad_name", "not a usable path: %.80r" % (path,))
         return os.path.join(self.workdir, os.path.expanduser(path))
 
-    def _run_runner(self, job: str) -> dict[str, Any]:
+    def _run_runner(self, job: str, queue: bool) -> dict[str, Any]:
         import subprocess
 
         argv = [sys.executable, "-I", "-S", self.self_path, "runner", self.workdir, job]
+        argv += ["queue"] if queue else []
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
@@ -169,18 +253,6 @@ class Helper:
         except ValueError:
             what = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
             return {"error": {"code": "runner", "what": "the runner failed: %s" % what[0]}}
-
-
-def _grace(job: str) -> float:
-    with open(os.path.join(job, "spec.json"), "rb") as f:
-        return float(json.loads(f.read()).get("grace_s", 30.0))
-
-
-def _remove_unstarted(job: str) -> None:
-    """The directory of a launch that was refused: nothing ran, nothing is lost."""
-    import shutil
-
-    shutil.rmtree(job, ignore_errors=True)
 
 
 def main(workdir: str, self_path: str) -> None:

@@ -1,8 +1,8 @@
 """One job per accelerator: an flock whose descriptor the job inherits.
 
-Because the job holds the descriptor too, the lock outlives a runner that was killed. The files are
-on the node itself (flock on network file systems is not dependable) and outside the login's runtime
-folder, which is emptied at log-out.
+Because the job holds the descriptor too, the lock outlives a runner that was killed. The files lie in
+the work folder, or, where that is on a network file system (flock is not dependable there), on the
+node itself.
 """
 
 from __future__ import annotations
@@ -13,16 +13,29 @@ import os
 import stat
 import time
 
-from remote.agent.jobs import Problem, check_id
+from remote.agent import mounts
+from remote.agent.problem import Problem, check_id
+
+# Not the login's runtime folder first: it is emptied at log-out, while jobs go on.
+ON_NODE = ("/tmp", "/var/tmp", "$XDG_RUNTIME_DIR")
 
 
 def locks_dir(workdir: str) -> str:
-    """QA_LOCKS, else a private folder below /tmp that belongs to this work folder."""
-    if os.environ.get("QA_LOCKS"):
-        path = os.environ["QA_LOCKS"]
+    """QA_LOCKS, else `locks` in the work folder, else a private folder on this node."""
+    path = os.environ.get("QA_LOCKS") or (
+        "" if mounts.is_network(workdir) else os.path.join(workdir, "locks")
+    )
+    if path:
         os.makedirs(path, 0o700, exist_ok=True)
         return path
-    top = "/tmp/access-qa-%d" % os.getuid()
+    return _on_node(workdir)
+
+
+def _on_node(workdir: str) -> str:
+    tops = [os.path.expandvars(top) for top in ON_NODE]
+    tops = [top for top in tops if os.path.isdir(top)]
+    local = [top for top in tops if not mounts.is_network(top)]
+    top = os.path.join((local or tops or ["/tmp"])[0], "access-qa-%d" % os.getuid())
     path = os.path.join(top, hashlib.sha256(os.path.realpath(workdir).encode()).hexdigest()[:12])
     for folder in (top, path):
         try:
@@ -37,17 +50,15 @@ def locks_dir(workdir: str) -> str:
 
 def acquire(folder: str, name: str, job_id: str) -> int:
     """The descriptor of the held lock. Problem("busy", holder=…) if another job has it."""
-    path = os.path.join(folder, check_id(name) + ".lock")
+    path = _path(folder, name)
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(fd)
+            held_by = _wait_for_name(fd)
             os.close(fd)
-            raise Problem(
-                "busy", "%s is held by job %s" % (name, holder), holder=holder, accelerator=name
-            ) from None
+            raise busy(name, held_by) from None
         if _is_at(fd, path):
             break
         os.close(fd)  # tidied away between open and lock: take the new one
@@ -56,7 +67,25 @@ def acquire(folder: str, name: str, job_id: str) -> int:
     return fd
 
 
-def _holder(fd: int) -> str:
+def busy(name: str, holder: str) -> Problem:
+    what = "%s is held by job %s" % (name, holder)
+    return Problem("busy", what, holder=holder, accelerator=name)
+
+
+def holder(folder: str, name: str) -> str:
+    """Who was last written down as the holder; "" if nobody."""
+    try:
+        with open(_path(folder, name), "rb") as f:
+            return f.read(200).decode("ascii", "replace")
+    except OSError:
+        return ""
+
+
+def _path(folder: str, name: str) -> str:
+    return os.path.join(folder, check_id(name) + ".lock")
+
+
+def _wait_for_name(fd: int) -> str:
     for _ in range(20):  # the holder may just be about to write its name
         name = os.pread(fd, 200, 0).decode("ascii", "replace")
         if name:

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Any
 
+TOOLS = ("uv", "rsync", "sbatch", "nvcc", "git")
 PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "flash-attn", "vllm")
 
 
@@ -40,7 +41,10 @@ def facts(workdir: str) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "torch_cuda": _torch_cuda(),
         "gpus": _gpus(),
+        "tools": {name: shutil.which(name) for name in TOOLS},
+        "newer_pythons": _pythons(),
         "cuda_driver_api": _cuda_of_driver(),
+        "smi_problem": _smi_problem,
     }
 
 
@@ -89,14 +93,40 @@ def _torch_cuda() -> str | None:
     return None
 
 
+GPU_FIELDS = {
+    "name": "name",
+    "driver": "driver_version",
+    "memory_mib": "memory.total",
+    "free_mib": "memory.free",
+    "compute_cap": "compute_cap",
+    "mig": "mig.mode.current",
+    "ecc": "ecc.errors.uncorrected.volatile.total",
+}
+
+
 def _gpus() -> list[dict[str, str]]:
-    text = _smi("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits")
+    """One entry a GPU with the fields this driver knows: one unknown field makes a query fail."""
+    known = {w.strip('"') for w in _smi("--help-query-gpu").replace(",", " ").split()}
+    asked = {ours: theirs for ours, theirs in GPU_FIELDS.items() if theirs in known}
+    if not asked:
+        asked = {k: GPU_FIELDS[k] for k in ("name", "driver", "memory_mib")}
+    text = _smi("--query-gpu=" + ",".join(asked.values()), "--format=csv,noheader,nounits")
     gpus = []
     for line in text.splitlines():
         words = [w.strip() for w in line.split(", ")]
-        if len(words) == 3:
-            gpus.append({"name": words[0], "driver": words[1], "memory_mib": words[2]})
+        if len(words) == len(asked):
+            gpus.append(dict(zip(asked, words)))
     return gpus
+
+
+def _pythons() -> dict[str, str]:
+    """Interpreters new enough for the training packages, newest first: name → path."""
+    found = {}
+    for minor in (14, 13, 12, 11):
+        path = shutil.which("python3.%d" % minor)
+        if path:
+            found["3.%d" % minor] = path
+    return found
 
 
 def _cuda_of_driver() -> str | None:
@@ -107,17 +137,30 @@ def _cuda_of_driver() -> str | None:
     return found.group(1) if found else None
 
 
+_smi_problem = ""
+
+
 def _smi(*words: str) -> str:
+    """What nvidia-smi prints; "" where it is not there or not well. It is not asked again then."""
+    global _smi_problem
     smi = shutil.which("nvidia-smi")
-    if smi is None:
+    if smi is None or _smi_problem:
         return ""
     try:
         done = subprocess.run(
-            [smi, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20
+            [smi, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=15
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
+        _smi_problem = "nvidia-smi does not answer"
         return ""
-    return done.stdout.decode("utf-8", "replace")
+    except OSError as e:
+        _smi_problem = "nvidia-smi cannot be run: %s" % e
+        return ""
+    text = done.stdout.decode("utf-8", "replace")
+    if done.returncode:
+        _smi_problem = text.strip()[:200] or "nvidia-smi ended with %d" % done.returncode
+        return ""
+    return text
 
 
 def _filesystem(path: str) -> str | None:

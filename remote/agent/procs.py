@@ -10,11 +10,18 @@ LINUX = sys.platform.startswith("linux")
 
 
 def boot_id() -> str:
-    """Changes with every boot of the machine."""
+    """Changes with every boot of the machine. QA_AGENT_BOOT_ID stands in for it in the sandbox."""
+    if "QA_AGENT_BOOT_ID" in os.environ:
+        return os.environ["QA_AGENT_BOOT_ID"]
     if LINUX:
         with open("/proc/sys/kernel/random/boot_id") as f:
             return f.read().strip()
     return _output("sysctl", "-n", "kern.boottime").split("}")[0]
+
+
+def node() -> str:
+    """This machine's name: a work folder on a network file system is seen from several."""
+    return os.uname().nodename
 
 
 def start_mark(pid: int | None, zombie: bool = False) -> int | None:

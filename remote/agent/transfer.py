@@ -1,61 +1,31 @@
 """Files in and out of the work folder as one stream of frames: no round trip per file.
 
-In:  {"file", "size", "sha256", "mode"}, data frames {}, …, {"end"}; answered by one line of JSON.
-Out: {"file", "size", "mode"}, data frames {}, …, {"end"} or {"error"}.
+In:  {"file", "size", "sha256", "mode", "from", "base"}, data frames, …, {"end"}; answered by one line.
+Out: asked for by {"name", "from", "prefix", "least"}, {"blocks"} …, {"end"}; then
+     {"file", "size", "mode", "from"}, data frames, …, {"end"} or {"error"}.
+A data frame holds bytes ({}), compressed bytes ({"z"}), or copies from an old version ({"copy"}).
 A file appears under its name only when it is whole and its hash is right.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import stat
 import sys
 from typing import Any, BinaryIO
 
+from remote.agent import delta
+from remote.agent.arriving import CHUNK, Arriving, flush, sha256_of, sweep
 from remote.agent.frames import FrameError, pack, read_frame
-from remote.agent.jobs import Problem
+from remote.agent.incoming import check_relative, manifest
+from remote.agent.leaving import Squeezer, frames
+from remote.agent.problem import Problem
 
-CHUNK = 1 << 18
-MAX_ENTRIES = 20000
+__all__ = ["CHUNK", "check_relative", "manifest", "receive", "send", "sha256"]
 
-
-def check_relative(name: Any) -> str:
-    """A path that stays below the folder it is joined to."""
-    ok = isinstance(name, str) and 0 < len(name) <= 1024 and not name.startswith("/")
-    ok = ok and all(ord(c) >= 32 and c != "\x7f" for c in name)
-    if not ok or any(part in ("", ".", "..") for part in name.split("/")):
-        raise Problem("bad_name", "not a usable path: %.80r" % (name,))
-    return str(name)
-
-
-def sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as f:
-        while True:
-            data = f.read(CHUNK)
-            if not data:
-                return digest.hexdigest()
-            digest.update(data)
-
-
-def manifest(root: str) -> list[dict[str, Any]]:
-    """Regular files below `root` as {name, size, sha256}; links, odd and half files are left out."""
-    found: list[dict[str, Any]] = []
-    for folder, dirs, names in os.walk(root):
-        dirs.sort()
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            info = os.lstat(path)
-            if not stat.S_ISREG(info.st_mode) or (name[:1] == "." and name.endswith(".part")):
-                continue
-            if len(found) >= MAX_ENTRIES:
-                raise Problem("too_many", "more than %d files below %s" % (MAX_ENTRIES, root))
-            entry = {"name": os.path.relpath(path, root), "size": info.st_size}
-            found.append(dict(entry, sha256=sha256(path)))
-    return found
+sha256 = sha256_of
 
 
 def receive(root: str, stream: BinaryIO, out: BinaryIO) -> None:
@@ -64,9 +34,12 @@ def receive(root: str, stream: BinaryIO, out: BinaryIO) -> None:
     receiver = _Receiver(root)
     failed = False
     while True:
-        frame = read_frame(stream)
+        try:
+            frame = read_frame(stream)
+        except FrameError:
+            frame = None  # cut in the middle of one
         if frame is None:
-            receiver.abandon()
+            receiver.abandon(keep=True)
             return
         header, data = frame
         if header.get("end"):
@@ -82,6 +55,7 @@ def receive(root: str, stream: BinaryIO, out: BinaryIO) -> None:
     if not failed:
         try:
             receiver.finish()
+            flush(receiver.unflushed)
         except (OSError, Problem) as e:
             _answer(out, {"error": _as_problem(e).as_dict()})
         else:
@@ -92,59 +66,62 @@ class _Receiver:
     def __init__(self, root: str) -> None:
         self.root = root
         self.files = self.bytes = 0
-        self.fd = -1
-        self.temp = self.path = ""
+        self.unflushed: list[str] = []
+        self.swept: set[str] = set()
+        self.current: Arriving | None = None
 
     def take(self, header: dict[str, Any], data: bytes) -> None:
         if "file" in header:
             self.finish()
             self._begin(header)
-        elif self.fd < 0:
+        elif self.current is None:
             raise Problem("protocol", "data before a file")
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self.fd, left) :]
-        self.digest.update(data)
-        self.got += len(data)
+        else:
+            self.current.take(header, data)
 
     def _begin(self, header: dict[str, Any]) -> None:
-        self.path = os.path.join(self.root, check_relative(header["file"]))
-        self.size, self.sha256 = header.get("size"), header.get("sha256")
-        folder = os.path.dirname(self.path)
-        os.makedirs(folder, 0o700, exist_ok=True)
-        self.temp = os.path.join(folder, ".%d.%s.part" % (os.getpid(), os.urandom(4).hex()))
-        mode = 0o700 if header.get("mode") == "x" else 0o600
-        self.fd = os.open(self.temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        self.digest = hashlib.sha256()
-        self.got = 0
+        path = os.path.join(self.root, check_relative(header["file"]))
+        folder = os.path.dirname(path)
+        if folder not in self.swept:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            sweep(folder)
+            self.swept.add(folder)
+        base = -1
+        if header.get("base"):
+            old = os.path.join(self.root, check_relative(header["base"]))
+            base = os.open(old, os.O_RDONLY | os.O_NOFOLLOW)
+        self.current = Arriving(
+            path,
+            header.get("size", -1),
+            str(header.get("sha256")),
+            header.get("mode") == "x",
+            int(header.get("from", 0)),
+            base,
+        )
 
     def finish(self) -> None:
         """Give the file in hand its name, if it is what was announced."""
-        if self.fd < 0:
+        current, self.current = self.current, None
+        if current is None:
             return
-        if self.got != self.size or self.digest.hexdigest() != self.sha256:
-            self.abandon()
-            raise Problem("mismatch", "%s did not arrive as announced" % self.path)
-        os.fsync(self.fd)
-        os.close(self.fd)
-        self.fd = -1
-        os.replace(self.temp, self.path)
+        if not current.finish():
+            self.unflushed.append(current.path)
         self.files += 1
-        self.bytes += self.got
+        self.bytes += current.got
 
-    def abandon(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-            os.unlink(self.temp)
+    def abandon(self, keep: bool = False) -> None:
+        if self.current is not None:
+            self.current.abandon(keep)
+            self.current = None
 
 
 def send(root: str, stream: BinaryIO, out: BinaryIO) -> None:
-    """`stream`: one line {"names": […]}, paths relative to `root`."""
+    """What is asked for on `stream`, paths relative to `root`."""
     try:
-        for name in json.loads(stream.readline(1 << 24))["names"]:
-            _send_one(root, check_relative(name), out)
-    except (OSError, Problem) as e:
+        squeezer = Squeezer()
+        for wanted, blocks in _requests(stream):
+            _send_one(root, wanted, blocks, squeezer, out)
+    except (OSError, Problem, ValueError) as e:
         if isinstance(e, (BrokenPipeError, ConnectionError)):
             return
         out.write(pack({"error": _as_problem(e).as_dict()}))
@@ -153,25 +130,48 @@ def send(root: str, stream: BinaryIO, out: BinaryIO) -> None:
     out.flush()
 
 
-def _send_one(root: str, name: str, out: BinaryIO) -> None:
-    fd = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NOFOLLOW)
+def _requests(stream: BinaryIO) -> list[tuple[dict[str, Any], bytes]]:
+    """All of them, before anything is sent: neither side ever waits for the other to read."""
+    asked: list[tuple[dict[str, Any], bytes]] = []
+    while True:
+        frame = read_frame(stream)
+        if frame is None or frame[0].get("end"):
+            return asked
+        header, data = frame
+        if "blocks" in header and asked:
+            asked[-1] = (asked[-1][0], asked[-1][1] + data)
+        else:
+            check_relative(header.get("name"))
+            asked.append((header, b""))
+
+
+def _send_one(
+    root: str, wanted: dict[str, Any], blocks: bytes, squeezer: Squeezer, out: BinaryIO
+) -> None:
+    name, start = str(wanted["name"]), int(wanted.get("from", 0))
+    path = os.path.join(root, name)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(fd, "rb", buffering=0) as f:
         info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise Problem("bad_name", "%s is no file" % name)
         mode = "x" if info.st_mode & 0o100 else ""
-        out.write(pack({"file": name, "size": info.st_size, "mode": mode}))
-        left = info.st_size
-        while left:
-            data = f.read(min(CHUNK, left))
-            if not data:
-                raise Problem("changed", "%s became shorter while it was read" % name)
-            out.write(pack({}, data))
-            left -= len(data)
+        if start and sha256_of(path, start) != wanted.get("prefix"):
+            start = 0
+        f.seek(start)
+        out.write(pack({"file": name, "size": info.st_size, "mode": mode, "from": start}))
+        base = delta.index(blocks) if blocks else None
+        for header, payload, _ in frames(
+            f, info.st_size, squeezer, base, int(wanted.get("least", 1))
+        ):
+            out.write(pack(header, payload))
 
 
 def _as_problem(e: Exception) -> Problem:
     if isinstance(e, Problem):
         return e
-    assert isinstance(e, OSError)
+    if not isinstance(e, OSError):
+        return Problem("protocol", str(e))
     code = "disk_full" if e.errno in (errno.ENOSPC, errno.EDQUOT) else "os"
     return Problem(code, "%s: %s" % (e.strerror or "error", e.filename or "the file"))
 

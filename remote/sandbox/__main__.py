@@ -1,8 +1,8 @@
 """`python -m remote.sandbox serve --dir DIR`: run the sandbox until stdin closes.
 
-stdout: one JSON line when ready, then one for every control line read from stdin:
-`cut`, `host-down`, `host-up`, `new-host-key [host|jump]`. An error is a JSON line as well, and the
-exit code is its own. stdin is a lifeline: whoever started this is gone when it ends, and so are we.
+stdout: one JSON line when ready, the server's record; or an error as a JSON line, and the exit code is
+its own. stdin is a lifeline: whoever started this is gone when it ends, and so are we. With --stay
+there is none: it runs until SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import MissingComponent, QAError
-
-if TYPE_CHECKING:
-    from remote.sandbox.server import Servers
+from remote.sandbox.options import Options
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,9 +34,15 @@ def main(argv: list[str] | None = None) -> int:
     serve.add_argument(
         "--second-factor", action="store_true", help="the jump host asks questions, not for a key"
     )
-    options = parser.parse_args(argv)
+    serve.add_argument("--disk", type=int, help="bytes of a small disk for the host; needs root")
+    serve.add_argument(
+        "--clock-skew", type=float, default=0.0, help="seconds the host's clock is ahead"
+    )
+    serve.add_argument("--stay", action="store_true", help="run until told to end")
+    given = parser.parse_args(argv)
+    options = Options(given.port, given.second_factor, given.disk, given.clock_skew)
     try:
-        asyncio.run(_serve(options.dir.absolute(), options.port, options.second_factor))
+        asyncio.run(_serve(given.dir.absolute(), options, given.stay))
     except QAError as exc:
         _say(exc.as_dict())
         print(exc, file=sys.stderr)
@@ -46,8 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-async def _serve(directory: Path, port: int, second_factor: bool) -> None:
+async def _serve(directory: Path, options: Options, stay: bool) -> None:
     try:
+        from remote.sandbox.control import Control
         from remote.sandbox.server import Servers
     except ModuleNotFoundError as exc:
         if exc.name != "asyncssh":
@@ -57,72 +62,59 @@ async def _serve(directory: Path, port: int, second_factor: bool) -> None:
             why="it is not part of the base install",
             try_next="install the extra: pip install 'access-qa-control[sandbox]'",
         ) from exc
+    from remote.sandbox import clock, records
+    from remote.sandbox.disk import SmallDisk
     from remote.sandbox.files import Layout
 
-    servers = Servers(Layout(directory), second_factor=second_factor)
+    layout = Layout(directory)
+    servers = Servers(layout, second_factor=options.second_factor)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    await servers.start(port)
+    disk = SmallDisk(layout.disk, options.disk_bytes) if options.disk_bytes else None
+    if disk:
+        disk.mount()
+    if options.clock_skew_s:
+        clock.write_wrapper(layout.skewed_python, options.clock_skew_s)
+    await servers.start(options.port)
+    record = None
     try:
-        _say({"jump_port": servers.jump_port, "pid": os.getpid()})
-        lines: asyncio.Queue[str | None] = asyncio.Queue()
-        _read_stdin(lambda line: loop.call_soon_threadsafe(lines.put_nowait, line))
-        control = loop.create_task(_obey(servers, lines))
-        control.add_done_callback(lambda _: ended.set())
+        path = records.socket_path(layout)
+        control = await Control(servers, disk).listen(path)
+        record = records.write(layout, servers.jump_port, path, stay, options)
+        _say(record.as_dict())
+        if not stay:
+            _wait_for_the_end_of_stdin(lambda: loop.call_soon_threadsafe(ended.set))
         await ended.wait()
-        control.cancel()
+        control.close()
     finally:
+        if record:
+            records.remove(layout, record)
         await servers.stop()
+        if disk:
+            disk.unmount()
 
 
-async def _obey(servers: Servers, lines: asyncio.Queue[str | None]) -> None:
-    while (line := await lines.get()) is not None:
-        words = line.split() or [""]
-        try:
-            match words:
-                case ["cut"]:
-                    servers.cut()
-                case ["host-down"]:
-                    servers.host_down()
-                case ["host-up"]:
-                    servers.host_comes_up()
-                case ["new-host-key", *which] if which in ([], ["host"], ["jump"]):
-                    await servers.change_key(*(which or ["host"]))
-                case _:
-                    _say({"unknown": " ".join(words)})
-                    continue
-        except QAError as exc:
-            _say(exc.as_dict())
-            continue
-        # The loop runs once more, so that what was aborted is closed before we say so.
-        await asyncio.sleep(0)
-        _say({"done": words[0]})
+def _wait_for_the_end_of_stdin(then: Callable[[], Any]) -> None:
+    """In a thread, since stdin may be a pipe, a terminal or a file, and not each can be polled.
 
-
-def _read_stdin(pass_on: Callable[[str | None], Any]) -> None:
-    """Pass on line by line, and None at the end.
-
-    In a thread, since stdin may be a pipe, a terminal or a file, and not each can be polled.
     Reads the descriptor, not sys.stdin: a thread blocked inside that one's lock would abort the
     interpreter's exit.
     """
 
     def read() -> None:
-        rest = b""
+        with suppress(OSError):
+            while os.read(0, 4096):
+                pass
         with suppress(RuntimeError):  # the loop has closed meanwhile
-            while data := os.read(0, 4096):
-                *whole, rest = (rest + data).split(b"\n")
-                for raw in whole:
-                    pass_on(raw.decode(errors="replace"))
-            pass_on(None)
+            then()
 
     threading.Thread(target=read, name="lifeline", daemon=True).start()
 
 
 def _say(message: dict[str, Any]) -> None:
-    with suppress(BrokenPipeError):  # nobody listens any more; the lifeline ends us in good order
+    with suppress(BrokenPipeError):  # nobody listens any more
         os.write(1, json.dumps(message).encode() + b"\n")
 
 

@@ -11,70 +11,21 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from signal import SIGKILL, SIGTERM, Signals
+from signal import Signals
 
 import asyncssh
 from asyncssh.channel import SSHChannel
 from asyncssh.stream import SSHServerStreamSession
 
-from remote.sandbox.files import USER, Layout
+from remote.sandbox.machine import Machine, shell, signal_group
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 HIGH_WATER = 1 << 20  # bytes of output held for a slow client before the command is made to wait
 PIPE_BYTES = 1 << 20  # a pipe this large lets one read carry 256 KiB
-PASSED_THROUGH = ("QA_MODELS", "QA_CACHE")
 CLIENT_MAY_SET = ("LANG", "LC_")  # the usual AcceptEnv
 CANNOT_RUN = 126
-
-
-def host_environment(layout: Layout, operator: Mapping[str, str]) -> dict[str, str]:
-    """What a command on the GPU host sees: its own small world, none of the operator's secrets."""
-    env = {
-        "HOME": str(layout.home),
-        "USER": USER,
-        "LOGNAME": USER,
-        "SHELL": shell(),
-        "LANG": operator.get("LANG") or "C.UTF-8",
-        "PATH": f"{layout.bin}:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
-        # Some builds of bash read ~/.bashrc for a command when they see these, as on a real host.
-        "SSH_CLIENT": "127.0.0.1 0 22",
-        "SSH_CONNECTION": "127.0.0.1 0 127.0.0.1 22",
-    }
-    env.update({name: operator[name] for name in PASSED_THROUGH if operator.get(name)})
-    return env
-
-
-def shell() -> str:
-    return shutil.which("bash") or "/bin/sh"
-
-
-@dataclass(slots=True)
-class Machine:
-    """The GPU host behind all its connections: its disk, its environment, its running commands."""
-
-    layout: Layout
-    env: dict[str, str]
-    running: dict[int, asyncio.SubprocessTransport] = field(default_factory=dict)
-
-    async def end_commands(self, grace_s: float) -> None:
-        """End every command still running: SIGTERM, then SIGKILL. Who left their session stays."""
-        for number in (SIGTERM, SIGKILL):
-            for pid in list(self.running):
-                signal_group(pid, number)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(grace_s):
-                    while self.running:
-                        await asyncio.sleep(0.01)
-                    return
-
-
-def signal_group(pid: int, number: Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
 
 
 class Files(asyncssh.SFTPServer):
@@ -83,6 +34,7 @@ class Files(asyncssh.SFTPServer):
     def __init__(self, chan: SSHChannel[bytes], home: bytes) -> None:
         assert isinstance(chan, asyncssh.SSHServerChannel)
         super().__init__(chan)
+        self._chan = chan
         self._home = home
 
     def map_path(self, path: bytes) -> bytes:
@@ -91,12 +43,18 @@ class Files(asyncssh.SFTPServer):
     def reverse_map_path(self, path: bytes) -> bytes:
         return path
 
+    def exit(self) -> None:
+        """As OpenSSH's server does; scp takes an end without a status for a failure."""
+        if not self._chan.is_closing():
+            self._chan.exit(0)
+
 
 class Session(asyncssh.SSHServerSession[bytes]):
     """One channel: `exec`, a shell without a terminal, or the `sftp` subsystem."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, closed: Callable[[Session], object]) -> None:
         self._machine = machine
+        self._closed = closed
         self._argv: list[str] = []
         self._files: SSHServerStreamSession[bytes] | None = None
         self._chan: asyncssh.SSHServerChannel[bytes]
@@ -175,6 +133,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._files.connection_lost(exc)
         self._gone = True
         self._let_go()
+        self._closed(self)
 
     # the command's side
 
@@ -208,7 +167,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def _environment(self) -> dict[str, str]:
         asked = self._chan.get_environment().items()
-        return self._machine.env | {k: v for k, v in asked if k.startswith(CLIENT_MAY_SET)}
+        return self._machine.environment() | {
+            k: v for k, v in asked if k.startswith(CLIENT_MAY_SET)
+        }
 
     def output(self, fd: int, data: bytes) -> None:
         if not self._gone and not self._chan.is_closing():

@@ -3,13 +3,17 @@
     DIR/
       id_ed25519, id_ed25519.pub   the operator's key, accepted by both hops
       keys/jump, keys/host         host keys; made once, so that a restart never looks like an attack
+      keys/ca                      signs the operator's certificate in a rehearsal with certificates
       password                     of the jump host, when it asks for a second factor
       known_hosts                  both host keys under their aliases, ready for a strict client
       server.log                   what the servers said
       host/home, host/work         the GPU host's HOME and its work directory
       host/bin                     first in the PATH of its commands: a place for stand-in tools
+      host/disk                    its work directory when it has a small disk of its own
+      host/boot_id                 changes when the host is rebooted, which only a rehearsal does
+      run/                         the servers running now, see remote.sandbox.records
 
-No port, no process id: nothing here goes stale, and several servers may use one directory at once.
+Several servers may use one directory at once.
 """
 
 from __future__ import annotations
@@ -50,6 +54,19 @@ class Layout:
         return self.root / "keys" / "host"
 
     @property
+    def certificate(self) -> Path:
+        """Of the operator's key; there only while a rehearsal wants one."""
+        return self.root / "id_ed25519-cert.pub"
+
+    @property
+    def ca_key(self) -> Path:
+        return self.root / "keys" / "ca"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
     def password(self) -> Path:
         return self.root / "password"
 
@@ -73,13 +90,27 @@ class Layout:
     def bin(self) -> Path:
         return self.root / "host" / "bin"
 
+    @property
+    def disk(self) -> Path:
+        return self.root / "host" / "disk"
+
+    @property
+    def skewed_python(self) -> Path:
+        """Python with a clock that is off, for a sandbox that wants one."""
+        return self.bin / "python-off-clock"
+
+    @property
+    def boot_id(self) -> Path:
+        return self.root / "host" / "boot_id"
+
     def make_directories(self) -> None:
         """Create what is missing, private to this user.
 
         Raises EnvironmentProblem or DiskFull when the directory cannot be written.
         """
         with disk_errors(self.root):
-            for path in (self.root, self.jump_key.parent, self.home, self.work, self.bin):
+            folders = (self.jump_key.parent, self.home, self.work, self.bin, self.disk, self.run)
+            for path in (self.root, *folders):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
             # mkdir succeeds on what exists already; only a write proves that there is room and right
             with tempfile.TemporaryFile(dir=self.root) as probe:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.errors import RegistryError
+from core.errors import RegistryError, UsageError
 from core.registry import Registry, audit, health
 
 
@@ -104,3 +104,45 @@ def test_any_edit_is_located(reg: Registry, seq: int, column: str, text: str) ->
 def test_an_entry_needs_the_transaction_of_its_change(reg: Registry) -> None:
     with pytest.raises(RuntimeError):
         audit.append(reg, "test", "x")
+
+
+def test_a_head_noted_elsewhere_shows_what_the_file_cannot(reg: Registry) -> None:
+    fill(reg, 8)
+    noted, early = audit.mark(reg), f"3:{audit.hash_at(reg, 3)}"
+    fill(reg, 2)
+    for head in (noted, early, noted.split(":")[1], noted.split(":")[1][:12], f"0:{audit.GENESIS}"):
+        assert audit.verify(reg, head).ok
+    # the end cut off together with the head of the file: it looks like an earlier state
+    unlock(reg)
+    reg.execute("DELETE FROM audit WHERE seq > 5")
+    reg.execute(
+        "UPDATE meta SET value = ? WHERE key = 'audit_head'", (f"5 {audit.hash_at(reg, 5)}",)
+    )
+    assert audit.verify(reg).ok and audit.verify(reg, early).ok
+    result = audit.verify(reg, noted)
+    assert (result.ok, result.seq) == (False, 6) and "6 to 8" in result.what
+    assert not audit.verify(reg, noted.split(":")[1]).ok
+    # written anew from the third row on
+    reg.execute("DELETE FROM audit WHERE seq > 2")
+    reg.execute(
+        "UPDATE meta SET value = ? WHERE key = 'audit_head'", (f"2 {audit.hash_at(reg, 2)}",)
+    )
+    fill(reg, 8)
+    assert audit.verify(reg).ok
+    assert audit.verify(reg, early).seq == 3 and "rewritten" in audit.verify(reg, early).what
+    assert not audit.verify(reg, noted).ok
+
+
+@pytest.mark.parametrize(
+    "head", ["", "x", "3:", "abc", "-1:" + "a" * 64, "1:" + "g" * 64, "a" * 65]
+)
+def test_a_head_that_is_none(reg: Registry, head: str) -> None:
+    with pytest.raises(UsageError):
+        audit.verify(reg, head)
+
+
+def test_from_where(reg: Registry) -> None:
+    reg.how = "job train-1"
+    fill(reg, 1)
+    machine, _, how = audit.entries(reg)[0].origin.partition("/")
+    assert machine == audit._node() and how == "job train-1"

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from core import citations
-from core.citations import SourceIndex, classify, find, find_malformed, render_markdown
+from core.citations import (
+    SourceIndex,
+    classify,
+    find,
+    find_malformed,
+    render_html,
+    render_markdown,
+    render_plain,
+)
 from core.errors import RegistryNotLoaded
 
 INDEX = SourceIndex.load(
@@ -134,3 +142,49 @@ def test_no_web_link(url: str) -> None:
 
 def test_without_markers() -> None:
     assert citations.without_markers("It has 4.\n\n<<SRC:d:e>>\n<<SRC:d:f>>") == "It has 4."
+
+
+RENAMED = SourceIndex.load(
+    [
+        {"source_id": "doc:new", "display_name": "New & <b>bold</b>", "url": "https://x.org/?a=1&b=2"},
+        {"source_id": "doc:old", "display_name": "Old", "status": "renamed", "renamed_to": "doc:new"},
+        {"source_id": "doc:gone", "display_name": "Gone", "url": "https://x.org/g", "status": "tombstoned"},
+        {"source_id": "doc:evil", "display_name": "Evil", "url": "javascript:alert(1)"},
+        {"source_id": "doc:a", "display_name": "A", "url": "", "status": "renamed", "renamed_to": "doc:b"},
+        {"source_id": "doc:b", "display_name": "B", "url": "", "status": "renamed", "renamed_to": "doc:a"},
+    ]
+)  # fmt: skip
+ANSWER = "One <<SRC:doc:old>> two <<SRC:doc:gone>>\n\nthree <<SRC:doc:old>> <<SRC:doc:evil>> <<SRC:doc:x>>"
+
+
+def test_html_is_escaped_and_links_only_to_the_web() -> None:
+    page = render_html("<script>" + ANSWER, RENAMED)
+    assert "<script>" not in page and "&lt;script&gt;" in page
+    assert (
+        '<a href="https://x.org/?a=1&amp;b=2" rel="noopener noreferrer">New &amp; &lt;b&gt;' in page
+    )
+    assert "javascript" not in page and "Evil</li>" in page
+    assert page.count("<li") == 4 and page.count('href="#src-1"') == 2
+    assert page.count("<p>") == 2
+    assert "not in the source registry" in page and "withdrawn" in page
+
+
+def test_plain_text_has_the_sources_below() -> None:
+    assert render_plain(ANSWER, RENAMED).splitlines()[-4:] == [
+        "[1] New & <b>bold</b>, https://x.org/?a=1&b=2 (renamed to doc:new)",
+        "[2] Gone, https://x.org/g (withdrawn)",
+        "[3] Evil",
+        "[4] doc:x (not in the source registry)",
+    ]
+
+
+def test_renames_are_followed_and_circles_end() -> None:
+    assert RENAMED.resolve("doc:old") is RENAMED.by_id["doc:new"]
+    assert RENAMED.resolve("doc:a") in (RENAMED.by_id["doc:a"], RENAMED.by_id["doc:b"])
+    assert RENAMED.resolve("doc:x") is None
+
+
+def test_without_a_registry_nothing_is_rendered() -> None:
+    for render in (render_markdown, render_html, render_plain):
+        with pytest.raises(RegistryNotLoaded):
+            render("x", None)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.citations import Marker, SourceIndex, classify, find, find_malformed, scan
+from core.citations import (
+    Malformed,
+    Marker,
+    SourceIndex,
+    Stream,
+    classify,
+    find,
+    find_malformed,
+    render_html,
+    scan,
+)
 
 PIECES = st.sampled_from(
     ["<<SRC:", ">>", "<<", ">", "<", ":", "a", "doc", " ", "\n", "\r", "SRC", "<<src:", "é", "x:y"]
@@ -123,3 +135,84 @@ def seconds(text: str) -> float:
             pass
         best = min(best, time.process_time() - start)
     return best + 1e-5
+
+
+def pieces_of(text: str) -> list[str | Marker | Malformed]:
+    out: list[str | Marker | Malformed] = []
+    last = 0
+    for m in scan(text):
+        out += [text[last : m.start], m]
+        last = m.end
+    return [p for p in [*out, text[last:]] if p != ""]
+
+
+def joined(pieces: list[str | Marker | Malformed]) -> list[str | Marker | Malformed]:
+    """Neighbouring text as one piece: how a stream cuts plain text is its own affair."""
+    out: list[str | Marker | Malformed] = []
+    for p in pieces:
+        if isinstance(p, str) and out and isinstance(out[-1], str):
+            out[-1] += p
+        else:
+            out.append(p)
+    return out
+
+
+@given(MESSY, st.lists(st.integers(min_value=0, max_value=60), max_size=8))
+def test_a_stream_gives_what_the_whole_text_holds(text: str, cuts: list[int]) -> None:
+    stream = Stream()
+    places = [0, *sorted(min(c, len(text)) for c in cuts), len(text)]
+    got = [p for a, b in pairwise(places) for p in stream.feed(text[a:b])] + stream.close()
+    assert joined(got) == pieces_of(text)
+
+
+@given(MESSY)
+def test_a_stream_never_shows_a_part_of_a_marker(text: str) -> None:
+    whole = {(m.start, m.end) for m in scan(text)}
+    stream, shown = Stream(), 0
+    for c in text:
+        for p in stream.feed(c):
+            if isinstance(p, str):
+                start, shown = shown, shown + len(p)
+                assert not any(start < e and s < shown for s, e in whole)
+            else:
+                shown = p.end
+
+
+def test_a_stream_is_linear_on_an_open_marker_that_never_ends() -> None:
+    def cost(n: int) -> float:
+        stream, best = Stream(), float("inf")
+        for _ in range(3):
+            stream = Stream()
+            start = time.perf_counter()
+            stream.feed("<<SRC:a:")
+            for _ in range(n):
+                stream.feed("bcde")
+            assert len(stream.close()) == 1
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    assert cost(40_000) < 12 * cost(10_000)
+
+
+@given(MESSY)
+def test_html_lets_nothing_out_of_its_place(text: str) -> None:
+    page = render_html(text, INDEX)
+    tags = re.findall(r"<(/?[a-z]+)", page)
+    assert set(tags) <= {
+        "p",
+        "/p",
+        "br",
+        "sup",
+        "/sup",
+        "a",
+        "/a",
+        "code",
+        "/code",
+        "ol",
+        "/ol",
+        "li",
+        "/li",
+    }
+    assert tags.count("a") == tags.count("/a") and "<<" not in page
+    for link in re.findall(r'href="([^"]*)"', page):
+        assert link.startswith(("#src-", "http://", "https://"))

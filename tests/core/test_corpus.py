@@ -25,17 +25,17 @@ def pairs() -> list[Pair]:
 
 def test_counts(pairs: list[Pair]) -> None:
     assert len(pairs) == 1458
-    assert len(corpus.load_sources()) == 182
+    assert len(corpus.load_sources().rows) == 182
 
 
 def test_every_marker_is_a_known_source(pairs: list[Pair]) -> None:
-    index = SourceIndex.load(corpus.load_sources())
+    index = SourceIndex.load(corpus.load_sources().rows)
     classes = Counter(c.cls for p in pairs for c in classify(p.answer, index))
     assert set(classes) == {"known"} and classes["known"] > 1300
 
 
 def test_the_example_rows_of_the_design_are_there() -> None:
-    rows = {row["source_id"]: row for row in corpus.load_sources()}
+    rows = {row["source_id"]: row for row in corpus.load_sources().rows}
     delta = rows["compute-resources:delta.ncsa.access-ci.org"]
     assert (delta["display_name"], delta["url"]) == (
         "Delta Hardware Specifications",

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from core.errors import PairsError
-from core.pairs import Pair, iter_rows, read_pairs, write_pairs
+from core.pairs import Pair, Reading, iter_rows, read_pairs, write_pairs
 from tests.core.conftest import make_pair
 
 DATA = Path(__file__).parent / "data"
@@ -164,6 +164,39 @@ def test_a_line_without_end_does_not_fill_memory(tmp_path: Path) -> None:
     report = read_pairs(path)
     assert [(p.line, p.code) for p in report.problems] == [(1, "row_too_long")]
     assert (report.rows, report.good) == (2, 1)
+
+
+def test_a_line_too_long_is_kept_aside_to_its_end(tmp_path: Path) -> None:
+    path, rejects = tmp_path / "a.jsonl", tmp_path / "rejects.jsonl"
+    long = b'{"id": "' + b"x" * (33 << 20) + b'"}'
+    path.write_bytes(json.dumps(good_row()).encode() + b"\n" + long + b"\n{\n" + long)
+    report = read_pairs(path, rejects=rejects)
+    assert [p.code for p in report.problems] == ["row_too_long", "invalid_json", "row_too_long"]
+    assert rejects.read_bytes() == long + b"\n{\n" + long + b"\n"
+
+
+def test_rejects_never_overwrite_what_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", b"{")
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(PairsError, match="one of the files"):
+        read_pairs(path, rejects=tmp_path / "link")
+    assert path.read_bytes() == b"{\n"
+
+
+def test_a_reading_counts_while_it_goes_and_starts_again(tmp_path: Path) -> None:
+    seen: list[str] = []
+    path = write(tmp_path / "a.jsonl", good_row(), b"{", good_row(id="b"))
+    reading = Reading(path, on_problem=lambda p: seen.append(p.code))
+    for _ in range(2):
+        assert [p.id for p in reading] == ["pair_00001", "b"]
+        assert (reading.rows, reading.good, reading.rejected) == (3, 2, 1)
+    assert seen == ["invalid_json"] * 2
+
+
+def test_a_file_that_is_missing_is_told_before_any_is_read(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.jsonl", good_row())
+    with pytest.raises(PairsError, match="no such file"):
+        next(iter(Reading([a, tmp_path / "b.jsonl"])))
 
 
 def test_rows_are_streamed(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from core import locations
 from core.errors import Cancelled, DiskFull, RegistryError, RegistryNewer, SettingsError
-from core.registry import Registry, audit, checklist, health, open_registry, schema, sources, store
+from core.registry import Registry, audit, checklist, health, open_registry, sources, store
+from core.registry.migrations import migrations
 
 
 def python(code: str, **env: str) -> subprocess.Popen[str]:
@@ -31,7 +32,10 @@ def python(code: str, **env: str) -> subprocess.Popen[str]:
 
 def test_import_is_light() -> None:
     heavy = "sqlite_utils pydantic torch numpy textual paramiko".split()
-    modules = "snapshots sources versions evaluations checklist jobs exports audit health"
+    modules = (
+        "snapshots sources versions evaluations checklist jobs exports audit health"
+        " maintenance writer points sharing ledger"
+    )
     code = (
         f"import sys, importlib, core.registry\n"
         f"for m in {modules.split()}: importlib.import_module('core.registry.' + m)\n"
@@ -52,7 +56,7 @@ def test_an_up_to_date_registry_opens_without_sqlite_utils() -> None:
 
 
 def test_migrations_are_those_the_quick_check_knows() -> None:
-    assert tuple(m.name for m in schema.migrations._migrations) == store.MIGRATIONS
+    assert tuple(m.name for m in migrations._migrations) == store.MIGRATIONS
 
 
 def test_first_use_fills_sources_and_items() -> None:
@@ -74,7 +78,7 @@ def test_several_first_opens_at_once(tmp_path: Path) -> None:
     go = tmp_path / "go"
     code = (
         "import sys, time, pathlib\n"
-        "from core.registry import open_registry, sources, schema, seed\n"
+        "from core.registry import open_registry, sources, migrations, seed\n"
         "print('ready', flush=True)\n"
         f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.001)\n"
         "with open_registry() as reg: print(len(sources.all(reg)))\n"
@@ -153,9 +157,9 @@ def test_backup_before_a_migration(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_registry() as reg:
         path = reg.path
     monkeypatch.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, "m002_test"))
-    monkeypatch.setattr(schema.migrations, "_migrations", [*schema.migrations._migrations])
+    monkeypatch.setattr(migrations, "_migrations", [*migrations._migrations])
 
-    @schema.migrations(name="m002_test")
+    @migrations(name="m002_test")
     def _(db: object) -> None:
         db.conn.execute("CREATE TABLE added (x TEXT) STRICT")  # type: ignore[attr-defined]
 
@@ -171,9 +175,9 @@ def test_a_failing_migration_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     with open_registry() as reg:
         path = reg.path
     monkeypatch.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, "m002_test"))
-    monkeypatch.setattr(schema.migrations, "_migrations", [*schema.migrations._migrations])
+    monkeypatch.setattr(migrations, "_migrations", [*migrations._migrations])
 
-    @schema.migrations(name="m002_test")
+    @migrations(name="m002_test")
     def _(db: object) -> None:
         db.conn.execute("CREATE TABLE added (x TEXT) STRICT")  # type: ignore[attr-defined]
         db.conn.execute("SELECT * FROM nowhere")  # type: ignore[attr-defined]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from core.errors import NotFound
-from core.jobdir import EventWriter, JobDir, JobSpec, write_atomic
-from tui.desk.following import Following, Progress, clock, last_lines
+from core.errors import NotFound, UsageError
+from core.jobdir import EventWriter, JobDir, JobSpec, JobState, write_atomic
+from remote.segments import CLOCK, remember
+from tui.desk.api import JobRow
+from tui.desk.following import Following, Progress, clock, last_lines, waiting_words
+from tui.desk.job_list import find
 
 
 class NoLine:
@@ -48,6 +53,43 @@ def test_an_ended_job_is_read_once_and_a_running_one_again(following: Following)
     write_atomic(running.state_path, b'{"status": "succeeded", "submitted_at": 2.0}')
     ended.state_path.unlink()
     assert [r.status for r in following.rows()] == ["succeeded", "failed"]
+
+
+def test_a_row_knows_its_age_and_counts_by_the_hosts_clock(following: Following) -> None:
+    """The host's clock is an hour ahead; it was last heard ten minutes ago."""
+    now = time.time()
+    running = make(following, "train-1", status="running", started_at=now + 3600 - 1200)
+    remember(running.path, CLOCK, 3600.0)
+    os.utime(running.state_path, (now - 600, now - 600))
+    make(following, "train-2", status="failed", started_at=100.0, ended_at=160.0)
+    queued = make(following, "train-3", status="queued", waiting_for="train-1", position=2)
+    assert following.row(queued).position == 2
+    rows = {row.id: row for row in following.rows()}
+    age, elapsed = rows["train-1"].age_s, rows["train-1"].elapsed_s
+    assert age is not None and 599 < age < 660
+    assert elapsed is not None and 598 < elapsed < 602  # up to what is known, not to now
+    assert (rows["train-2"].age_s, rows["train-2"].elapsed_s) == (None, 60.0)
+    assert (rows["train-3"].waiting_for, rows["train-3"].elapsed_s) == ("train-1", None)
+    assert "number 2 in line" in waiting_words(queued.state() or JobState())
+
+
+def test_a_job_is_in_the_rows_before_the_host_has_heard_of_it(following: Following) -> None:
+    spec = JobSpec("train-9", "train", ["true"], host="gh200", note="about to start")
+    following.expect(spec)
+    following.expect(spec)
+    (row,) = following.rows()
+    assert (row.status, row.note) == ("starting", "about to start")
+    following.forget("train-9")
+    assert following.rows() == [] and not following.dir("train-9").path.exists()
+
+
+def test_names_of_jobs() -> None:
+    rows = [JobRow(i, "train", "h", "running") for i in ("train-1-aa", "train-1-ab", "eval-1-aa")]
+    assert find(rows, "train-1-aa") == "train-1-aa"
+    assert find(rows, "eval") == "eval-1-aa" and find(rows, "ab") == "train-1-ab"
+    for name, error in (("train", UsageError), ("aa", UsageError), ("", NotFound), ("x", NotFound)):
+        with pytest.raises(error):
+            find(rows, name)
 
 
 @pytest.mark.parametrize("job_id", ["", "../x", "a/b", ".hidden"])

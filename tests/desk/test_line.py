@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core.errors import AuthenticationFailed, UsageError
+from core.errors import LinkLost, RouteError, UsageError
 from remote.sandbox import Sandbox
 from remote.sandbox.sandbox import PASSCODE
+from tests.remote.local import until
 from tui.desk.line import Line, check_host_name
 
 
@@ -32,20 +34,58 @@ class Operator:
         return False
 
 
-def test_the_second_factor_is_asked_once_and_never_again(tmp_path: Path) -> None:
-    with Sandbox(tmp_path / "box", second_factor=True) as box:
-        line = Line("gh200")
-        line._host = box.host
-        assert line.link().state == "off"
-        operator = Operator(box.password, PASSCODE)
-        line.log_in(operator)  # type: ignore[arg-type]
-        assert line.link().state == "up" and [h.name for h in line.link().hops]
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path / "box", second_factor=True) as it:
+        yield it
+
+
+def line_to(box: Sandbox) -> Line:
+    line = Line("gh200")
+    line._host = box.host
+    return line
+
+
+def test_the_second_factor_is_asked_once_and_a_cut_does_not_ask_by_itself(box: Sandbox) -> None:
+    line = line_to(box)
+    assert line.link().state == "off"
+    operator = Operator(*[box.password, PASSCODE] * 2)
+    line.log_in(operator)  # type: ignore[arg-type]
+    assert line.link().state == "up" and [h.name for h in line.link().hops]
+    assert line.launcher().list() == []
+    box.cut()
+    until(lambda: line.link().state == "lost" and line.link().try_next)
+    assert line.link().needs_you
+    with pytest.raises(LinkLost) as e:
+        line.route()
+    assert operator.asked == 2 and e.value.try_next
+    line.log_in(operator)  # type: ignore[arg-type]
+    assert line.link().state == "up" and operator.asked == 4
+    line.close()
+
+
+def test_a_second_process_is_not_asked_at_all(box: Sandbox) -> None:
+    first, second = line_to(box), line_to(box)
+    operator = Operator(box.password, PASSCODE)
+    first.log_in(operator)  # type: ignore[arg-type]
+    assert second.launcher().list() == [] and second.link().state == "up"
+    assert [h.name for h in second.link().hops] == [h.name for h in first.link().hops]
+    assert operator.asked == 2
+    first.close()
+    until(lambda: second.link().state != "up")
+    with pytest.raises(RouteError):
+        second.route()
+    second.close()
+
+
+def test_a_key_brings_a_cut_line_back_by_itself(tmp_path: Path) -> None:
+    with Sandbox(tmp_path / "box") as box:
+        line = line_to(box)
+        line.route()
+        box.cut()
+        until(lambda: line.link().state == "lost")
+        until(lambda: line.link().state == "up")
         assert line.launcher().list() == []
-        line.route().close()
-        with pytest.raises(AuthenticationFailed) as e:
-            line.route()
-        assert operator.asked == 2 and "log in" in e.value.try_next
-        assert line.link().state == "failed" and line.link().try_next
         line.close()
 
 

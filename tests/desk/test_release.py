@@ -8,7 +8,8 @@ import pytest
 
 from core.errors import Refused
 from core.evaluation.compare import compare_scores
-from tui.desk.release import _differences, headline
+from core.registry.comparing import differences
+from tui.desk.release import headline
 
 
 def scores(grades: str, golden: str = "g", system: str = "tuned") -> dict[str, Any]:
@@ -53,7 +54,7 @@ def test_only_what_both_answered_counts() -> None:
 def test_differences_name_dotted_keys() -> None:
     a = {"lora": {"r": 16, "alpha": 32}, "train": {"epochs": 6}, "old": 1}
     b = {"lora": {"r": 64, "alpha": 32}, "train": {"epochs": 6}, "new": None}
-    assert _differences(a, b) == {"lora.r": [16, 64], "old": [1, None]}
+    assert differences(a, b) == {"lora.r": [16, 64], "old": [1, None]}
 
 
 def test_headline_of_an_evaluation_without_a_tuned_system_is_empty() -> None:

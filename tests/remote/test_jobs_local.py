@@ -85,7 +85,7 @@ def test_what_is_left_of_a_job_makes_it_an_orphan_that_can_be_stopped(local: Loc
     launcher = DirectLauncher(local)
     first = launcher.start(sh("sleep 60; exit 1", accelerator="gpu0"))
     assert first.runner_pid and first.pid
-    until(lambda: len(procs.descendants(first.runner_pid)) == 2)
+    until(lambda: len(procs.descendants(first.runner_pid)) == 3)  # sh, sleep, and the scribe
     os.kill(first.runner_pid, signal.SIGKILL)
     os.kill(first.pid, signal.SIGKILL)
     until(lambda: procs.start_mark(first.pid) is None)

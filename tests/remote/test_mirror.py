@@ -17,10 +17,12 @@ import pytest
 
 from core.errors import AuthenticationFailed, LinkLost, NotFound
 from core.jobdir import JobDir, read_events
+from remote.agent.follow import mark
 from remote.agent.frames import pack
 from remote.launch import DirectLauncher
 from remote.mirror import Mirror
 from remote.route import Route
+from remote.segments import seams
 from tests.remote.conftest import refused
 from tests.remote.local import Local, py, sh, until
 
@@ -108,6 +110,7 @@ from remote.hosts import Host, Jump
 from remote.launch import DirectLauncher
 from remote.mirror import Mirror
 from remote.route import Route
+from remote.segments import seams
 from tests.remote.local import py
 from tests.remote.test_mirror import WRITER
 from pathlib import PosixPath
@@ -252,7 +255,9 @@ def test_a_hostile_host_writes_only_the_four_files(tmp_path: Path) -> None:
     good = pack({"file": "output.log", "offset": 0}, b"ok\n")
     mirror = Mirror(lambda: Scripted(bad + odd + good + END), "job-1", into).start()  # type: ignore[arg-type, return-value]
     assert mirror.done.wait(10) and mirror.error is None
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["artifacts", "m", "output.log"]
+    found = sorted(p.name for p in tmp_path.rglob("*"))
+    assert found == ["artifacts", "events.jsonl", "m", "output.log"]
+    assert (into / "events.jsonl").read_bytes() == b""
     assert (into / "output.log").read_bytes() == b"ok\n"
 
 
@@ -265,27 +270,20 @@ def test_a_gap_is_refused_and_asked_for_again(tmp_path: Path) -> None:
     mirror = Mirror(lambda: carrier, "job-1", into).start()  # type: ignore[arg-type, return-value]
     assert mirror.done.wait(20) and mirror.error is None and mirror.cuts == 3
     assert (into / "output.log").read_bytes() == b"012345678"
-    assert carrier.words[1][3] == "output.log=4"
+    assert carrier.words[1][3] == f"output.log=4:0:{mark(b'0123')}"
 
 
-def test_a_log_that_runs_wild_is_capped(local: Local, tmp_path: Path) -> None:
+def test_a_log_that_runs_wild_is_capped_and_that_is_said(local: Local, tmp_path: Path) -> None:
     into = tmp_path / "mirror"
     DirectLauncher(local).start(sh("head -c 300000 /dev/zero"))
-    mirror = Mirror(lambda: local, "job-1", into, limit=100_000).start()
-    assert mirror.done.wait(20) and mirror.error is None
-    assert (into / "output.log").stat().st_size == 100_000
-    assert json.loads((into / "state.json").read_text())["log_bytes"] == 300_000
-
-
-def test_a_shorter_log_on_the_host_is_said(local: Local, tmp_path: Path) -> None:
-    into = tmp_path / "mirror"
-    into.mkdir()
-    (into / "output.log").write_text("x" * 50)
-    DirectLauncher(local).start(sh("echo hi"))
-    mirror = Mirror(lambda: local, "job-1", into).start()
-    assert mirror.done.wait(20)
-    assert mirror.error is not None and "shorter" in mirror.error.what
-    assert (into / "output.log").read_text() == "x" * 50
+    for _ in range(2):
+        mirror = Mirror(lambda: local, "job-1", into, limit=100_000).start()
+        assert mirror.done.wait(20) and mirror.error is None
+        assert (into / "output.log").stat().st_size == 100_000
+        assert json.loads((into / "state.json").read_text())["log_bytes"] == 300_000
+        (into / "state.json").write_text('{"status": "running"}')  # as if it had been cut before
+    (seam,) = seams(into)
+    assert (seam.why, seam.kept) == ("capped", "") and "longer on the host" in seam.line
 
 
 def test_following_costs_little_while_nothing_happens(local: Local, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote.agent.gauges import WANTED, gpu_fields
-from remote.readings import MIB, Reading, Readings, number, parse_gpu, parse_record
+from remote.readings import (
+    MIB,
+    GpuProcess,
+    Reading,
+    Readings,
+    number,
+    parse_gpu,
+    parse_processes,
+    parse_record,
+    throttle_of,
+)
 from remote.route import Route
+from tests import fake_smi
 from tests.remote.local import Local, until
 
 FIELDS = ["index", "name", "utilization.gpu", "memory.used", "memory.total", "power.draw",
@@ -65,10 +77,13 @@ json_values = st.recursive(
 
 
 @given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("cpu", "fields", "gpu", "at"), json_values))
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("cpu", "fields", "gpu", "at", "processes"), json_values)
+    )
 )
 def test_no_record_breaks_the_parser(record: dict[str, Any]) -> None:
     cpu, gpus = parse_record(json.dumps(record).encode(), 1.0)
+    parse_processes(json.dumps(record).encode())
     assert cpu is None or cpu.kind == "cpu"
     assert all(g.kind == "gpu" for g in gpus)
 
@@ -76,6 +91,7 @@ def test_no_record_breaks_the_parser(record: dict[str, Any]) -> None:
 @given(st.binary(max_size=80))
 def test_no_bytes_break_the_parser(data: bytes) -> None:
     parse_record(data, 0.0)
+    parse_processes(data)
 
 
 def test_number() -> None:
@@ -106,27 +122,53 @@ def test_cpu_figures_arrive_over_the_route_and_come_back_after_a_cut(
     assert not readings._thread.is_alive()
 
 
-FAKE_SMI = """#!/bin/sh
-case "$1" in
---help-query-gpu) for f in index name utilization.gpu memory.used memory.total; do
-    echo "\\"$f\\""; echo "text"; done;;
-*) while :; do echo "0, NVIDIA GH200 480GB, 50, 1000, 97871"; echo "1, Sick, [N/A], 1"
-    sleep 0.1; done;;
-esac
-"""
-
-
-def test_a_gpu_comes_first(local: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    smi = tmp_path / "bin" / "nvidia-smi"
-    smi.parent.mkdir()
-    smi.write_text(FAKE_SMI)
-    smi.chmod(0o755)
+@pytest.fixture
+def card(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    smi = fake_smi.install(tmp_path / "bin", request.param)
     monkeypatch.setenv("PATH", f"{smi.parent}:{os.environ['PATH']}")
-    readings = Readings(local, interval=0.1)
-    # the first attempt is made 30 s after start at most; here at once
-    readings.start()
+    yield request.param
+
+
+@pytest.mark.parametrize("card", ["gh200"], indirect=True)
+def test_a_gh200_in_full(local: Local, card: str) -> None:
+    readings = Readings(local, interval=0.1).start()
     until(lambda: (r := readings.latest()) is not None and r.kind == "gpu")
+    until(lambda: readings.processes())
     gpu, cpu = readings.all()
-    assert (gpu.name, gpu.utilisation, gpu.memory_used) == ("NVIDIA GH200 480GB", 0.5, 1000 * MIB)
+    assert (gpu.name, gpu.utilisation, gpu.memory_used) == ("NVIDIA GH200 480GB", 0.92, 62668 * MIB)
+    assert (gpu.power_w, gpu.power_limit_w, gpu.clock_mhz) == (412.3, 900.0, 1980.0)
+    assert gpu.throttle == ("power cap", "too hot (hardware)") and gpu.ecc_errors == 0
+    assert readings.processes() == (
+        GpuProcess(4711, "/opt/env/bin/python", 62140 * MIB),
+        GpuProcess(4712, "/home/x/a, b/python", None),
+    )
     assert cpu.kind == "cpu"
     readings.stop()
+
+
+@pytest.mark.parametrize("card", ["h100_mig", "old"], indirect=True)
+def test_what_a_card_or_driver_does_not_tell_is_left_out(local: Local, card: str) -> None:
+    readings = Readings(local, interval=0.1).start()
+    until(lambda: (r := readings.latest()) is not None and r.kind == "gpu")
+    gpu = readings.all()[0]
+    if card == "h100_mig":
+        assert gpu.utilisation is None and gpu.memory_used is None and gpu.ecc_errors == 2
+    else:
+        assert gpu.throttle == ("hardware slowdown",)
+    readings.stop()
+
+
+@pytest.mark.parametrize("card", ["lost", "garbage"], indirect=True)
+def test_a_sick_gpu_leaves_the_cpu_figures(local: Local, card: str) -> None:
+    readings = Readings(local, interval=0.1).start()
+    until(lambda: (r := readings.latest()) is not None and r.utilisation is not None)
+    assert [r.kind for r in readings.all()] == ["cpu"]
+    readings.stop()
+
+
+def test_reasons_for_slow_clocks() -> None:
+    assert throttle_of("0x0000000000000000") == () == throttle_of("[N/A]") == throttle_of(None)
+    assert throttle_of("0x0000000000000001") == (), "idling is no throttling"
+    assert throttle_of("0x00000000000000E8")[0] == "hardware slowdown"

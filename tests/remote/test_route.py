@@ -60,7 +60,7 @@ class Operator:
 
 def with_jump(host: Host, **changes: Any) -> Host:
     assert host.jump
-    return replace(host, jump=replace(host.jump, **changes))
+    return replace(host, jumps=(replace(host.jump, **changes),))
 
 
 def test_status_names_both_hops_with_their_round_trips(pair: Any) -> None:
@@ -302,7 +302,7 @@ def test_second_factor(tmp_path: Path) -> None:
 def test_without_a_jump_host(tmp_path: Path) -> None:
     from tests.openssh import OpenSSHPair
 
-    with OpenSSHPair(tmp_path / "pair") as pair, Route(replace(pair.host, jump=None)) as route:
+    with OpenSSHPair(tmp_path / "pair") as pair, Route(replace(pair.host, jumps=())) as route:
         assert len(route.status().hops) == 1
         assert route.run(["echo", "direct"], timeout=20).text == "direct\n"
 

@@ -25,6 +25,9 @@ from tui.desk.api import (
     Link,
     Overview,
     Say,
+    SourceRow,
+    SourcesView,
+    UnknownRow,
     VersionRow,
 )
 
@@ -170,6 +173,53 @@ def scores(version: str = "access-qa-v1.1.0") -> dict[str, Any]:
     }  # fmt: skip
 
 
+KNOWN_SOURCES = (
+    SourceRow(
+        "compute-resources:delta.ncsa.access-ci.org",
+        "Delta Hardware Specifications",
+        "https://access-ci.org/resource/delta/",
+        "active",
+        link="https://access-ci.org/resource/delta/",
+    ),
+    SourceRow(
+        "compute-resources:deltagpu.ncsa.access-ci.org",
+        "Delta GPU Hardware Specifications",
+        "https://allocations.access-ci.org/resources/delta-gpu.ncsa.access-ci.org",
+        "renamed",
+        "compute-resources:delta-gpu.ncsa.access-ci.org",
+        link="https://allocations.access-ci.org/resources/delta-gpu.ncsa.access-ci.org",
+    ),
+    SourceRow(
+        "doc:allocations-guide.pdf:page-15",
+        "ACCESS Allocations Guide, Page 15",
+        "https://access-ci.org/docs/allocations-guide.pdf#page=15",
+        "active",
+        checked_at="2026-11-02T09:00:00Z",
+        link="https://access-ci.org/docs/allocations-guide.pdf#page=15",
+    ),
+    SourceRow("software-discovery:openfoam", "OpenFOAM", "", "tombstoned"),
+)
+UNKNOWN_SOURCES = (
+    UnknownRow(
+        "compute-resources:delta9.example.org",
+        17,
+        "2026-11-20T08:15:00.000Z",
+        "2026-11-22T14:02:11.000Z",
+        "access-qa-v1.1.0",
+        "Each GPU node of Delta has 512 GB of memory and eight GPUs.",
+        "https://allocations.access-ci.org/resources/delta9.example.org",
+    ),
+    UnknownRow(
+        "software-catalog:gromacs",
+        2,
+        "2026-11-21T10:00:00.000Z",
+        "2026-11-21T10:04:00.000Z",
+        "access-qa-v1.1.0",
+        "Which modules of GROMACS are there on Anvil?",
+    ),
+)
+
+
 class FakeDesk:
     """Implements tui.desk.api.Desk. `calls` records what the app asked for, in order.
 
@@ -187,6 +237,9 @@ class FakeDesk:
         self.route = "off" if state in ("failed", "off") else state
         if state in ("empty", "finished"):
             self.route = "up"
+        self.logs_in: Callable[[Any], Any] | None = None  # asks the prompter, as a hop would
+        self.logged_in: Any = None
+        self.settled: set[str] = set()
         self.says = ["host gh200, aarch64, Python 3.11", "reading 240 pairs", "240 of 240 valid"]
         self.mapped: Callable[[Any], Any] = lambda value: value  # tests put hostile text in here
         self.rows = {} if state == "empty" else {j.id: j for j in self._jobs()}
@@ -208,8 +261,10 @@ class FakeDesk:
 
     # route
 
-    def connect(self) -> None:
+    def connect(self, prompter: Any = None) -> None:
         self._asked("connect")
+        if self.logs_in is not None and prompter is not None:
+            self.logged_in = self.logs_in(prompter)
         if self.state == "failed":
             self.route = "failed"
             raise HostUnreachable(
@@ -325,7 +380,9 @@ class FakeDesk:
         self._asked("recipes")
         return [] if self.state == "empty" else ["mistral-7b", "smollm2-135m"]
 
-    def start_training(self, recipe: str, *, smoke: bool = False) -> str:
+    def start_training(self, recipe: str, *, smoke: bool = False, queue: bool = False) -> str:
+        if queue:
+            self.fail.pop("start_training", None)
         self._asked("start_training", recipe, smoke)
         return self._new("train", f"recipe {recipe}")
 
@@ -379,6 +436,7 @@ class FakeDesk:
                     head[n],
                     made[n][1],
                     "minor: 12 % new pairs",
+                    "pilot: known gap on unseen wording" if n == 0 else "",
                 )
             )
         return self.mapped(rows)
@@ -418,9 +476,16 @@ class FakeDesk:
         return None
 
     def promote(
-        self, model_version: str, environment: str, *, override_reason: str | None = None
+        self,
+        model_version: str,
+        environment: str,
+        *,
+        override_reason: str | None = None,
+        expected_live: str = "*",
     ) -> None:
         self._asked("promote", model_version, environment, override_reason)
+        if expected_live not in ("*", self.live.get(environment, "")):
+            raise Refused(f"{environment} changed under you", try_next="look again, then decide")
         if self.why_not_promote(model_version, environment) and not override_reason:
             raise Refused("the gates say NO-GO", try_next="give an override reason")
         row = {"environment": environment, "model_version": model_version, "kind": "promotion"}
@@ -429,6 +494,34 @@ class FakeDesk:
         self.events.insert(0, row)
         self.live[environment] = model_version
 
+    # sources
+
+    def sources(self, text: str = "") -> SourcesView:
+        self._asked("sources", text)
+        if self.state == "empty":
+            return SourcesView((), 0, ())
+        known = [
+            s for s in KNOWN_SOURCES if text.lower() in f"{s.source_id} {s.display_name}".lower()
+        ]
+        unknown = [
+            u
+            for u in UNKNOWN_SOURCES
+            if u.source_id not in self.settled and text.lower() in u.source_id.lower()
+        ]
+        return SourcesView(tuple(known), len(KNOWN_SOURCES), tuple(unknown))
+
+    def resolve_source(self, source_id: str, name: str, url: str) -> None:
+        self._asked("resolve_source", source_id, name, url)
+        self.settled.add(source_id)
+
+    def alias_source(self, source_id: str, to: str) -> None:
+        self._asked("alias_source", source_id, to)
+        self.settled.add(source_id)
+
+    def dismiss_source(self, source_id: str, why: str) -> None:
+        self._asked("dismiss_source", source_id, why)
+        self.settled.add(source_id)
+
     def why_not_roll_back(self, environment: str) -> str | None:
         return None if environment == "production" else "no version was live there before"
 
@@ -436,6 +529,72 @@ class FakeDesk:
         self._asked("roll_back", environment, reason)
         self.live[environment] = V[1]
         return V[1]
+
+    def why_not_return(self, environment: str) -> str | None:
+        self._asked("why_not_return", environment)
+        return None if environment == "production" else "the window to return has closed"
+
+    def return_(self, environment: str) -> str:
+        self._asked("return_", environment)
+        self.live[environment] = V[1]
+        return V[1]
+
+    def why_not_approve(self, model_version: str, environment: str) -> str | None:
+        return None if environment == "production" else "jsmith has approved it already"
+
+    def approve(self, model_version: str, environment: str, reason: str) -> None:
+        self._asked("approve", model_version, environment, reason)
+
+    def compare(self, a: str, b: str) -> dict[str, Any]:
+        self._asked("compare", a, b)
+        flip = {"id": "rs-003", "category": "software", "question": "Is OpenFOAM on Anvil?",
+                "before": "Yes, version 11.", "after": "No."}  # fmt: skip
+        found = {
+            "a": a,
+            "b": b,
+            "data": {"added": 12, "removed": 1, "changed": 3, "new": 12, "share_new": 0.12},
+            "config": {"lora.r": [16, 64]},
+            "base_model": {},
+            "metrics": {"accuracy": [0.61, 0.74], "latency_p95": [0.9, 0.91]},
+            "reproducibility": {},
+            "n": 170,
+            "accuracy": {"a": measure(104, 170), "b": measure(126, 170)},
+            "flips": {"regressions": [flip], "improvements": []},
+            "p_value": 0.021,
+        }
+        return self.mapped(found)
+
+    def live_at(self, moment: str) -> dict[str, Any]:
+        self._asked("live_at", moment)
+        live = {
+            "model_version": V[1], "status": "deployed", "since": "2026-11-21T15:00:00Z",
+            "until": "2026-11-22T12:10:00Z", "kind": "promotion", "who": "automation",
+            "reason": "first version", "verdict": "NO-GO", "override_reason": "pilot",
+            "replaced": None, "evidence": {}, "approved_by": ["mkim"],
+            "base_model": "mistralai/Mistral-7B-Instruct-v0.3",
+            "trained_at": "2026-11-21T10:00:00Z", "trained_by": "jsmith", "adapter_sha256": None,
+            "dataset": {"dataset_version": "dataset-2026-11-21-ab12cd34ef10", "pairs": 1458,
+                        "source_breakdown": {}, "domain_breakdown": {"compute-resources": 1458}},
+            "scores": {"at": "2026-11-21T12:00:00Z", "verdict": "NO-GO", "scores_sha256": "a" * 64,
+                       "golden_sha256": "b" * 64, "metrics": {"accuracy": 0.61}},
+        }  # fmt: skip
+        found = {
+            "at": "2026-11-21T16:00:00.000Z", "future": False, "before_all": False,
+            "live": {"staging": None, "production": live}, "decision": None,
+            "audit": {"seq": 17, "hash": "c" * 64, "at": "2026-11-21T15:00:00Z"},
+        }  # fmt: skip
+        return self.mapped(found)
+
+    def model_card(self, model_version: str) -> str:
+        self._asked("model_card", model_version)
+        return str(self.mapped(f"# {model_version}\n\n**NO-GO. Do not use this version.**\n"))
+
+    def trail(self, model_version: str) -> Sequence[dict[str, Any]]:
+        self._asked("trail", model_version)
+        row = {"seq": 17, "at": "2026-11-21T15:00:00Z", "who": "automation", "origin": "desk/app",
+               "action": "version.promote", "subject": "production", "before": None,
+               "after": {"model_version": model_version}, "why": "first version"}  # fmt: skip
+        return self.mapped([row])
 
     def close(self) -> None:
         self.calls.append(("close",))

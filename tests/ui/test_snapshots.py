@@ -27,6 +27,9 @@ LOOKS: tuple[tuple[str, State, tuple[str, ...]], ...] = (
     ("versions", "up", ("6",)),
     ("versions-promote", "up", ("6", "j", "p")),
     ("versions-empty", "empty", ("6",)),
+    ("sources", "up", ("7",)),
+    ("sources-resolve", "up", ("7", "r")),
+    ("sources-empty", "empty", ("7",)),
     ("help", "up", ("3", "question_mark")),
 )
 

@@ -10,7 +10,7 @@ from core.jobdir import EventWriter
 from tests.ui.conftest import NARROW, press, running, settle, shown, until, write
 from tests.ui.fakes import FakeDesk
 from tui.screens.train import TrainScreen
-from tui.widgets.confirm import Problem
+from tui.widgets.confirm import Confirm
 from tui.widgets.log_view import LogView
 from tui.widgets.loss_curve import LossCurve
 
@@ -67,8 +67,13 @@ async def test_a_busy_accelerator_is_an_answer_not_a_crash(tmp_path: Path) -> No
             "gpu0 is held by train-0142", try_next="wait or stop it"
         )
         await press(pilot, "3", "s", "y")
-        await until(pilot, lambda: isinstance(app.screen, Problem))
-        assert "held by train-0142" in shown(app)
+        await until(pilot, lambda: "held by train-0142" in shown(app))
+        assert isinstance(app.screen, Confirm)
+        started = len([c for c in desk.calls if c[0] == "start_training"])
+        await press(pilot, "enter")
+        assert len([c for c in desk.calls if c[0] == "start_training"]) == started
+        await press(pilot, "y")
+        await until(pilot, lambda: "train-20261122-143000-beef" in shown(app))
 
 
 async def test_stop_asks_with_another_key(tmp_path: Path) -> None:

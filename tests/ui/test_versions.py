@@ -123,3 +123,100 @@ async def test_empty_says_what_to_do_first(tmp_path: Path) -> None:
             await press(pilot, key)
         await until(pilot, lambda: "there is no version yet" in shown(app))
         assert len(app.screen_stack) == 1
+
+
+async def test_promoting_tells_what_was_seen_live(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "p", "enter", "enter")
+        desk.live["staging"] = "access-qa-v0.9.1"  # somebody else was faster
+        await write(pilot, NEW)
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, Problem))
+        assert "changed under you" in shown(app)
+
+
+async def test_return_is_two_keys_and_no_reason(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "u")
+        assert "production: v1.1.0 → v1.0.0" in shown(app)
+        await press(pilot, "enter")
+        assert not any(c[0] == "return_" for c in desk.calls), "enter alone does nothing"
+        await press(pilot, "y")
+        assert ("return_", "production") in desk.calls
+        await until(pilot, lambda: "production has returned to access-qa-v1.0.0" in shown(app))
+
+
+async def test_a_closed_window_greys_the_key_and_says_why(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.live = {"staging": NEW}
+        await press(pilot, "6")
+        await until(
+            pilot, lambda: app.screen.returns == {"staging": "the window to return has closed"}
+        )
+        await press(pilot, "u")
+        await until(pilot, lambda: "the window to return has closed" in shown(app))
+        assert not any(c[0] == "return_" for c in desk.calls)
+
+
+async def test_approve_for_an_environment_with_a_reason(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "a")
+        assert "not now: jsmith has approved it already" in shown(app)
+        await press(pilot, "enter")  # staging: he cannot
+        assert not any(c[0] == "approve" for c in desk.calls)
+        await press(pilot, "a", "j", "enter")
+        assert "74 %" in shown(app), "the scores are in sight"
+        await write(pilot, "read 20 answers")
+        await press(pilot, "enter")
+        assert ("approve", NEW, "production", "read 20 answers") in desk.calls
+
+
+async def test_mark_two_and_compare(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "m")
+        assert "▸" in shown(app)
+        await press(pilot, "m")
+        assert "▸" not in shown(app), "the same key takes the mark away"
+        await press(pilot, "j", "m", "k", "m")
+        assert ("compare", OLD, NEW) in desk.calls
+        page = shown(app)
+        for part in ("v1.0.0 → v1.1.0", "1 worse", "rs-003", "was: Yes, version 11.", "now: No.",
+                     "accuracy", "61 % → 74 %", "12 added", "lora.r", "16 → 64"):  # fmt: skip
+            assert part in page, part
+        await press(pilot, "escape")
+        assert len(app.screen_stack) == 1 and "▸" not in shown(app)
+
+
+async def test_look_back(tmp_path: Path) -> None:
+    for size in (None, NARROW):
+        more = {"size": size} if size else {}
+        async with running(tmp_path / str(size), **more) as (app, pilot, desk):  # type: ignore[arg-type]
+            await press(pilot, "6", "t")
+            await write(pilot, "2026-11-21T16:00")
+            await press(pilot, "enter")
+            assert ("live_at", "2026-11-21T16:00") in desk.calls
+            page = shown(app)
+            for part in ("staging: nothing was live", "production: access-qa-v1.0.0",
+                         "against the gates", "approved by mkim", "1,458 pairs"):  # fmt: skip
+                assert part in page, part
+
+
+async def test_card_and_trail(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, _):
+        await press(pilot, "6", "i")
+        assert "NO-GO. Do not use this version." in shown(app)
+        await press(pilot, "escape", "l")
+        assert "version.promote" in shown(app) and "automation from desk/app" in shown(app)
+
+
+async def test_hostile_text_in_every_new_page(tmp_path: Path) -> None:
+    from tests.ui.fakes import hostile
+
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.mapped = hostile("[red]\x1b]52;c;eA==\x07")
+        await press(pilot, "6")
+        for keys in (("i",), ("l",), ("m", "j", "m")):
+            await press(pilot, *keys)
+            await until(pilot, lambda: len(app.screen_stack) > 1)
+            assert "\x1b" not in shown(app) and "[red]" in shown(app)
+            await press(pilot, "escape")

@@ -7,13 +7,9 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from core.errors import QAError
-from tui.cli.show import problem, say
-
-if TYPE_CHECKING:
-    from tui.desk.workbench import Workbench
+from tui.cli.show import problem
 
 
 def open_app(args: Sequence[str]) -> int:
@@ -33,27 +29,13 @@ def open_app(args: Sequence[str]) -> int:
         return 2
     try:
         from tui.app import run
-        from tui.desk.line import SANDBOX, check_host_name
+        from tui.desk.line import check_host_name
         from tui.desk.workbench import Workbench
 
         check_host_name(options.host)
         desk = Workbench(options.host, recipe=options.recipe)
-        if options.host != SANDBOX:
-            _log_in(desk)
         run(desk)
     except QAError as e:
         problem(e)
         return e.exit_code
     return 0
-
-
-def _log_in(desk: Workbench) -> None:
-    """Before the screens: whatever the hops ask is answered on the plain terminal."""
-    from tui.cli.prompting import terminal_prompter
-
-    try:
-        desk.line.log_in(terminal_prompter())
-    except QAError as e:
-        problem(e)
-        say("opening without the host: everything recorded can still be read")
-        input("press enter … ")

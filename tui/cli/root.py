@@ -10,6 +10,8 @@ from typer.exceptions import TyperException
 
 from core.errors import QAError
 from tui.cli import (
+    at,
+    audit,
     citations,
     deciding,
     golden,
@@ -18,8 +20,13 @@ from tui.cli import (
     model,
     pairs,
     pilot,
+    registry,
+    sandbox,
+    search,
     snapshots,
     sources,
+    sync,
+    tunnel,
     versions,
 )
 from tui.cli.show import problem
@@ -38,14 +45,20 @@ app.add_typer(model.app, name="model")
 app.add_typer(hosts.app, name="hosts")
 hosts.add_to(app)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(sandbox.app, name="sandbox")
 jobs.add_to(app)
+app.add_typer(sync.app, name="sync")
+tunnel.add_to(app)
 app.add_typer(pairs.app, name="pairs")
 app.add_typer(citations.app, name="citations")
 app.add_typer(snapshots.app, name="snapshots")
+search.add_to(app)
 app.add_typer(sources.app, name="sources")
 app.add_typer(golden.app, name="golden")
 app.add_typer(versions.app, name="versions")
-app.add_typer(versions.audit, name="audit")
+at.add_to(app)
+app.add_typer(audit.app, name="audit")
+app.add_typer(registry.app, name="registry")
 app.add_typer(deciding.gates, name="gates")
 app.add_typer(deciding.recipe, name="recipe")
 app.add_typer(deciding.checklist, name="checklist")

@@ -23,6 +23,12 @@ def as_json(value: Any) -> None:
     print(_HARMFUL.sub(lambda m: f"\\u{ord(m[0]):04x}", text))
 
 
+def as_json_line(value: Any) -> None:
+    """One JSON object on a line of its own, at once: for commands that go on."""
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    print(_HARMFUL.sub(lambda m: f"\\u{ord(m[0]):04x}", text), flush=True)
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)

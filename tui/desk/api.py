@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from core.jobdir import JobDir
+
+if TYPE_CHECKING:
+    from remote.auth import Prompter
 
 Say = Callable[[str], None]
 Outcome = Literal["pass", "fail", "warn", "note"]
@@ -25,13 +28,19 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The route now. age_s: seconds since the host was last heard; None if never."""
+    """The route now. age_s: seconds since the host was last heard; None if never.
+
+    needs_you: it will not come back by itself, a person has to log in.  retry_s: seconds to the next
+    attempt of its own, else None.
+    """
 
     state: Literal["off", "connecting", "up", "lost", "failed"]
     hops: tuple[Hop, ...] = ()
     age_s: float | None = None
     error: str = ""
     try_next: str = ""
+    needs_you: bool = False
+    retry_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,10 @@ class Gauge:
     power_w: float | None = None
     temperature_c: float | None = None
     age_s: float = 0.0
+    power_limit_w: float | None = None
+    clock_mhz: float | None = None
+    ecc_errors: int | None = None  # uncorrected memory errors
+    throttle: tuple[str, ...] = ()  # why the clocks are held down
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,13 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """Times are Unix seconds. progress 0..1."""
+    """Times are Unix seconds of the host's clock. progress 0..1.
+
+    age_s: seconds since the host last said how it stands; None of an ended job, which does not
+    change.  elapsed_s: run time by the host's clock, of an active job up to what is known.
+    waiting_for, position: of a queued job, who holds its accelerator and its place in line.
+    seam: where its log was last cut short or replaced on the host, in words; "" if never.
+    """
 
     id: str
     routine: str
@@ -87,6 +106,13 @@ class JobRow:
     note: str = ""
     progress: float | None = None
     eta_s: float | None = None
+    age_s: float | None = None
+    elapsed_s: float | None = None
+    waiting_for: str = ""
+    position: int | None = None
+    scheduler_id: str = ""
+    expected_start: float | None = None  # Unix seconds, as a scheduler foresees it
+    seam: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +129,42 @@ class VersionRow:
     headline: dict[str, float | None] = field(default_factory=dict)
     verdict: str = ""
     bump: str = ""
+    override: str = ""  # the newest reason it was promoted for against its gates
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """leads_to: the id a renamed source leads to, else "".  link: its address if it may be opened."""
+
+    source_id: str
+    display_name: str
+    url: str
+    status: str
+    leads_to: str = ""
+    checked_at: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownRow:
+    """An id that answers cited and nobody knows. proposed_url: by the URL pattern of its domain."""
+
+    source_id: str
+    occurrences: int
+    first_seen: str
+    last_seen: str
+    model_version: str = ""
+    example: str = ""
+    proposed_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesView:
+    """known: those that match, by id.  total: how many there are.  unknown: the most cited first."""
+
+    known: tuple[SourceRow, ...]
+    total: int
+    unknown: tuple[UnknownRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +178,8 @@ class Overview:
 class Desk(Protocol):
     host_name: str
 
-    # route (link, reading: instant)
-    def connect(self) -> None: ...
+    # route (link, reading: instant). connect: who is asked for secrets; None: nobody
+    def connect(self, prompter: Prompter | None = None) -> None: ...
     def link(self) -> Link: ...
     def reading(self) -> Gauge | None: ...
     def overview(self) -> Overview: ...
@@ -132,7 +194,7 @@ class Desk(Protocol):
     def jobs(self) -> Sequence[JobRow]: ...
     def job_dir(self, job_id: str) -> JobDir: ...
     def recipes(self) -> Sequence[str]: ...
-    def start_training(self, recipe: str, *, smoke: bool = False) -> str: ...
+    def start_training(self, recipe: str, *, smoke: bool = False, queue: bool = False) -> str: ...
     def start_evaluation(self, model_version: str) -> str: ...
     def stop_job(self, job_id: str) -> None: ...
 
@@ -145,9 +207,28 @@ class Desk(Protocol):
     def history(self) -> Sequence[dict[str, Any]]: ...
     def why_not_promote(self, model_version: str, environment: str) -> str | None: ...
     def promote(
-        self, model_version: str, environment: str, *, override_reason: str | None = None
+        self,
+        model_version: str,
+        environment: str,
+        *,
+        override_reason: str | None = None,
+        expected_live: str = "*",  # what was seen live there; "" nothing, "*" not looked
     ) -> None: ...
     def why_not_roll_back(self, environment: str) -> str | None: ...
     def roll_back(self, environment: str, reason: str) -> str: ...
+    def why_not_return(self, environment: str) -> str | None: ...
+    def return_(self, environment: str) -> str: ...
+    def why_not_approve(self, model_version: str, environment: str) -> str | None: ...
+    def approve(self, model_version: str, environment: str, reason: str) -> None: ...
+    def compare(self, a: str, b: str) -> dict[str, Any]: ...
+    def live_at(self, moment: str) -> dict[str, Any]: ...
+    def model_card(self, model_version: str) -> str: ...
+    def trail(self, model_version: str) -> Sequence[dict[str, Any]]: ...
+
+    # sources
+    def sources(self, text: str = "") -> SourcesView: ...
+    def resolve_source(self, source_id: str, name: str, url: str) -> None: ...
+    def alias_source(self, source_id: str, to: str) -> None: ...
+    def dismiss_source(self, source_id: str, why: str) -> None: ...
 
     def close(self) -> None: ...

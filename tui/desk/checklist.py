@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from core.errors import NotFound, QAError
+from core.errors import NotFound, QAError, RouteError
 from tui.desk.api import EvidenceRow, ItemRow, Outcome, Say
 from tui.desk.launching import operator
 
@@ -54,10 +54,16 @@ def _store(
 ) -> EvidenceRow:
     from core.registry import checklist
 
-    stored = checklist.add_evidence(
-        bench.registry(), item_id, outcome, summary, detail, operator(), job_id=job_id
-    )
-    return _row(stored)
+    def add(reg: Registry) -> EvidenceRow:
+        about = (item_id, outcome, summary, detail, operator())
+        return _row(checklist.add_evidence(reg, *about, job_id=job_id))
+
+    try:
+        with bench.deciding() as reg:
+            return add(reg)
+    except RouteError:
+        # That the host cannot be reached is evidence too; other operators see it at the next sync.
+        return add(bench.registry())
 
 
 def _row(e: Any) -> EvidenceRow:

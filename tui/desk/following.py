@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from core import locations
-from core.errors import JobFailed, NotFound
-from core.jobdir import ENDED, SUCCEEDED, JobDir, JobState, read_events
+from core import jobdir, locations
+from core.errors import DiskFull, JobFailed, NotFound
+from core.jobdir import ENDED, SUCCEEDED, JobDir, JobSpec, JobState, read_events
 from tui.desk.api import JobRow, Say
+from tui.desk.telling import Progress, clock, last_lines, newest_progress
 
 if TYPE_CHECKING:
     from remote.mirror import Mirror
     from tui.desk.line import Line
 
+__all__ = ["Following", "Progress", "clock", "last_lines"]
+
+DISK_FULL_RETRY_S = 30.0
+
 
 class Following:
-    """One mirror thread for each job that is being followed."""
+    """One mirror thread for each job that is being followed; ended ones are caught up one by one."""
 
     def __init__(self, line: Line, on_end: Callable[[str], None] = lambda job_id: None) -> None:
         self._line = line
         self._on_end = on_end
         self._ended: dict[str, JobRow] = {}  # rows of ended jobs do not change
         self._mirrors: dict[str, Mirror] = {}
+        self._late: list[str] = []
+        self._catching: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._closed = threading.Event()
 
     @property
     def root(self) -> Path:
@@ -39,6 +47,26 @@ class Following:
             raise NotFound(f"no job {job_id!r}")
         return JobDir(self.root / job_id)
 
+    # -- mirrors ----------------------------------------------------------------------------
+
+    def expect(self, spec: JobSpec) -> None:
+        """Put a job that is about to start into the mirror: its row is there whatever comes next."""
+        job = self.dir(spec.id)
+        job.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        job.artifacts.mkdir(exist_ok=True)
+        if not job.spec_path.exists():
+            jobdir.write_atomic(job.spec_path, spec.to_json().encode())
+
+    def settle(self, job_id: str, state: JobState) -> None:
+        """Write down how a job stands where no mirror can: one that was just started, or that the
+        host does not know."""
+        import json
+        from dataclasses import asdict
+
+        job = self.dir(job_id)
+        if job.path.is_dir():
+            jobdir.write_atomic(job.state_path, json.dumps(asdict(state), indent=1).encode())
+
     def follow(self, job_id: str) -> Mirror:
         """Start mirroring (or go on): from where the local files end."""
         from remote.mirror import Mirror
@@ -46,21 +74,71 @@ class Following:
         with self._lock:
             mirror = self._mirrors.get(job_id)
             if mirror is None or (mirror.done.is_set() and mirror.error is not None):
-                mirror = Mirror(self._line.route, job_id, self.dir(job_id).path)
-                mirror.start()
+                path = self.dir(job_id).path
+                mirror = Mirror(self._line.route, job_id, path, on_done=self._done)
                 self._mirrors[job_id] = mirror
-                threading.Thread(target=self._watch, args=(mirror,), daemon=True).start()
+                mirror.start()
             return mirror
 
-    def _watch(self, mirror: Mirror) -> None:
-        mirror.done.wait()
+    def catch_up(self, job_ids: Sequence[str]) -> None:
+        """Mirror ended jobs too, in the background, one after the other."""
+        with self._lock:
+            self._late += [j for j in job_ids if j not in self._late and j not in self._mirrors]
+            if self._late and (self._catching is None or not self._catching.is_alive()):
+                self._catching = threading.Thread(
+                    target=self._catch_up, name="catch-up", daemon=True
+                )
+                self._catching.start()
+
+    def _catch_up(self) -> None:
+        while not self._closed.is_set():
+            with self._lock:
+                if not self._late:
+                    self._catching = None
+                    return
+                job_id = self._late.pop(0)
+            mirror = self.follow(job_id)
+            while not mirror.done.wait(0.5) and not self._closed.is_set():
+                pass
+
+    def _done(self, mirror: Mirror) -> None:
+        """In the mirror's thread."""
         if mirror.error is None:
             self._on_end(mirror.job_id)
+        elif isinstance(mirror.error, DiskFull) and not self._closed.wait(DISK_FULL_RETRY_S):
+            self.follow(mirror.job_id)  # there may be room again; nothing was lost
+
+    def forget(self, job_id: str) -> None:
+        """Remove the mirror of a job from this machine."""
+        with self._lock:
+            mirror = self._mirrors.pop(job_id, None)
+        if mirror is not None:
+            mirror.stop()
+        self._ended.pop(job_id, None)
+        path = self.dir(job_id).path
+        if path.is_symlink():
+            path.unlink()
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._lock:
+            mirrors = list(self._mirrors.values())
+            self._mirrors.clear()
+            self._late.clear()
+        for mirror in mirrors:  # ask all, then wait for all
+            mirror.stop(0)
+        for mirror in mirrors:
+            mirror.stop()
+
+    # -- waiting ----------------------------------------------------------------------------
 
     def wait(self, job_id: str, say: Say) -> JobState:
         """Until the job has ended and its last line is here. `say` gets its progress in words."""
         mirror = self.follow(job_id)
         job, offset, told = self.dir(job_id), 0, Progress()
+        queued = ""
         while True:
             ended = mirror.done.wait(0.25)
             events, offset = read_events(job.events, offset)
@@ -74,6 +152,11 @@ class Following:
                 state = job.state()
                 assert state is not None
                 return state
+            state = mirror.state()
+            words = waiting_words(state) if state else ""
+            if words != queued:
+                queued = words
+                say(words or "· started")
 
     def wait_succeeded(self, job_id: str, say: Say) -> JobState:
         """As `wait`; raises JobFailed with the end of the log unless the job succeeded."""
@@ -89,24 +172,17 @@ class Following:
             )
         return state
 
+    # -- rows -------------------------------------------------------------------------------
+
     def row(self, job: JobDir) -> JobRow:
         """A job as the mirror knows it."""
         spec, state = job.spec(), job.state() or JobState()
-        progress, eta = _progress(job) if state.active else (None, None)
-        return JobRow(
-            job.id,
-            spec.routine,
-            spec.host,
-            state.status,
-            state.submitted_at,
-            state.started_at,
-            state.ended_at,
-            state.exit_code,
-            state.reason,
-            spec.note,
-            progress,
-            eta,
-        )
+        seam = _newest_seam(job)
+        if not state.active:
+            return row_of(job.id, spec, state, seam=seam)
+        known_at = _mtime(job.state_path) or _mtime(job.spec_path) or time.time()
+        progress, offset = newest_progress(job), self._clock_offset(job)
+        return row_of(job.id, spec, state, known_at, offset, progress, seam)
 
     def rows(self) -> list[JobRow]:
         """All mirrored jobs, newest first. Offline too."""
@@ -119,95 +195,80 @@ class Following:
                 rows.append(row)
             except (OSError, ValueError, TypeError):
                 continue  # a mirror that is just being made; the next look will find it
-        return sorted(rows, key=lambda r: r.submitted_at or time.time(), reverse=True)
+        return newest_first(rows)
 
-    def close(self) -> None:
-        with self._lock:
-            for mirror in self._mirrors.values():
-                mirror.stop()
-            self._mirrors.clear()
+    def _clock_offset(self, job: JobDir) -> float:
+        """The host's clock minus ours; 0 where it was never heard."""
+        mirror = self._mirrors.get(job.id)
+        if mirror is not None and mirror.clock_offset is not None:
+            return mirror.clock_offset
+        from remote.segments import CLOCK, recall
 
-
-class Progress:
-    """Turns a job's events into a few lines for a person: a phase each, then about every tenth (`parts`)."""
-
-    def __init__(self, parts: int = 10) -> None:
-        self._parts = parts
-        self._told: set[tuple[Any, int]] = set()
-
-    def line(self, event: dict[str, Any]) -> str | None:
-        kind = event["kind"]
-        if kind == "phase":
-            return f"· {event.get('name')}"
-        if kind == "warning":
-            return f"▲ {event.get('text')}"
-        if kind == "metric":
-            return self._share(
-                "train",
-                event.get("step"),
-                event.get("max_steps"),
-                f"step {event.get('step')}/{event.get('max_steps')}  loss {_number(event.get('loss'))}"
-                f"  lr {_number(event.get('lr'))}  {_number(event.get('tokens_per_s'))} tokens/s"
-                f"  ETA {clock(event.get('eta_s'))}",
-            )
-        if kind == "progress":
-            what, done, total = event.get("what"), event.get("done"), event.get("total")
-            if not done:
-                return None
-            return self._share(what, done, total, f"{what}: {done}/{total} answered")
-        return None
-
-    def _share(self, what: Any, done: Any, total: Any, line: str) -> str | None:
-        if not isinstance(done, (int, float)) or not isinstance(total, (int, float)) or total <= 0:
-            return None
-        now = (what, int(self._parts * done / total))
-        if now in self._told:
-            return None
-        self._told.add(now)
-        return line
+        return recall(job.path, CLOCK) or 0.0
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float)) else "–"
-
-
-def clock(seconds: Any) -> str:
-    """65 → "1:05"; not a number → "–"."""
-    if not isinstance(seconds, (int, float)) or not seconds >= 0:
-        return "–"
-    minutes, rest = divmod(int(seconds), 60)
-    return (
-        f"{minutes}:{rest:02d}"
-        if minutes < 60
-        else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+def row_of(
+    job_id: str,
+    spec: JobSpec,
+    state: JobState,
+    known_at: float | None = None,
+    clock_offset: float = 0.0,
+    progress: tuple[float | None, float | None] = (None, None),
+    seam: str = "",
+) -> JobRow:
+    """known_at: when, by this machine's clock, the host last said so; None of an ended job."""
+    end = state.ended_at
+    if end is None and known_at is not None:
+        end = known_at + clock_offset
+    elapsed = None
+    if state.started_at is not None and end is not None:
+        elapsed = max(0.0, end - state.started_at)
+    return JobRow(
+        job_id,
+        spec.routine,
+        spec.host,
+        state.status,
+        state.submitted_at,
+        state.started_at,
+        state.ended_at,
+        state.exit_code,
+        state.reason,
+        spec.note,
+        *progress,
+        None if known_at is None else max(0.0, time.time() - known_at),
+        elapsed,
+        state.waiting_for,
+        state.position,
+        state.scheduler_id or "",
+        state.expected_start,
+        seam,
     )
 
 
-def last_lines(path: Path, count: int) -> list[str]:
-    """The end of a log, read from its last 16 KiB."""
+def _newest_seam(job: JobDir) -> str:
+    from remote.segments import SEAMS, seams
+
+    if not (job.path / SEAMS).exists():
+        return ""
+    found = seams(job.path, jobdir.OUTPUT)
+    return found[-1].line if found else ""
+
+
+def newest_first(rows: Sequence[JobRow]) -> list[JobRow]:
+    """By submission; one that is not submitted yet is newer than all."""
+    return sorted(rows, key=lambda r: (r.submitted_at or float("inf"), r.id), reverse=True)
+
+
+def waiting_words(state: JobState) -> str:
+    """ "" unless the job is queued."""
+    if state.status != jobdir.QUEUED:
+        return ""
+    place = f"number {state.position} in line" if state.position else "queued"
+    return f"· {place}; {state.waiting_for or 'another job'} has the accelerator"
+
+
+def _mtime(path: Path) -> float | None:
     try:
-        with open(path, "rb") as f:
-            f.seek(0, 2)
-            f.seek(max(0, f.tell() - 16384))
-            return f.read().decode("utf-8", "replace").splitlines()[-count:]
-    except FileNotFoundError:
-        return []
-
-
-def _progress(job: JobDir) -> tuple[float | None, float | None]:
-    """Share done (0..1) and seconds left, from the newest counting event in the last 16 KiB."""
-    for line in reversed(last_lines(job.events, 40)):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(event, dict):
-            continue
-        done, total = (
-            event.get("step", event.get("done")),
-            event.get("max_steps", event.get("total")),
-        )
-        if isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0:
-            eta = event.get("eta_s")
-            return min(1.0, done / total), eta if isinstance(eta, (int, float)) else None
-    return None, None
+        return path.stat().st_mtime
+    except OSError:
+        return None

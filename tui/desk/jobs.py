@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import locations
-from core.errors import NotFound
+from core.errors import NotFound, QAError
+from core.jobdir import JobSpec
 from tui.desk.launching import Placed
+from tui.desk.outcomes import settle
 from tui.desk.selecting import probe_rows
 
 if TYPE_CHECKING:
@@ -41,11 +45,17 @@ def start_training(
     recipe: str,
     *,
     smoke: bool = False,
+    queue: bool = False,
+    bump: str | None = None,
     snapshot_id: str | None = None,
     init_from: str | None = None,
     overrides: list[str] | None = None,
 ) -> str:
-    """Launch qa-train on the host. init_from: job id whose adapter the training continues from."""
+    """Launch qa-train on the host. init_from: job id whose adapter the training continues from.
+
+    queue: wait for a busy accelerator instead of raising AcceleratorBusy.  bump: at least this part
+    of the version's number rises (minor, major).
+    """
     from core.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
@@ -63,8 +73,35 @@ def start_training(
         else None,
         "seed": loaded.train.seed,
     }
+    if bump is not None:
+        settings["bump"] = bump
     note = f"{'first run, ' if smoke else ''}{recipe} on {snapshot_id}"
-    return bench.launching.start(bench.registry(), "train", settings, [pairs], note)
+    spec = bench.launching.spec("train", settings, [asdict(pairs)], note)
+    return submit(bench, spec, queue=queue)
+
+
+def submit(bench: Workbench, spec: JobSpec, *, queue: bool = False) -> str:
+    """Start a job. A full training has its version from now on, in the state `training`."""
+    from core.registry import versions
+
+    job_id = bench.launching.submit(bench.registry(), spec, queue=queue)
+    makes_one = spec.routine == "train" and not spec.settings.get("smoke")
+    if makes_one and {"recipe", "snapshot"} <= spec.settings.keys():
+        # It runs: what hinders the registry now is made up for when it has ended.
+        with contextlib.suppress(QAError), bench.deciding() as reg:
+            versions.begin(
+                reg,
+                base_model=spec.settings["recipe"]["model"]["name"],
+                dataset_version=spec.settings["snapshot"],
+                training_config=spec.settings["recipe"],
+                created_by=spec.requested_by,
+                at_least=spec.settings.get("bump"),
+                train_job=job_id,
+            )
+            state = bench.following.dir(job_id).state()
+            if state is not None and not state.active:  # over before its version was begun
+                settle(bench, job_id)
+    return job_id
 
 
 def start_evaluation(bench: Workbench, model_version: str, *, previous: str | None = None) -> str:

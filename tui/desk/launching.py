@@ -12,14 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import NotFound
-from core.jobdir import JobSpec, new_job_id
+from core.errors import LinkLost, NotFound, QAError
+from core.jobdir import FAILED, QUEUED, JobSpec, JobState, new_job_id
 
 if TYPE_CHECKING:
     from core.registry import Registry
     from tui.desk.following import Following
     from tui.desk.line import Line
 
+START_TRIES = 3  # over cut links
 ROUTINES = {"train": "core.training", "evaluate": "core.evaluation"}
 
 
@@ -84,20 +85,36 @@ class Launching:
         return self.on_host(f"jobs/{job_id}/{relative}")
 
     def start(
-        self, reg: Registry, routine: str, settings: dict[str, Any], inputs: list[Placed], note: str
+        self,
+        reg: Registry,
+        routine: str,
+        settings: dict[str, Any],
+        inputs: list[Placed],
+        note: str,
+        *,
+        queue: bool = False,
     ) -> str:
-        """Start `routine` on the host as a detached job, record it, and follow it. Returns its id."""
-        from core.registry import jobs
+        """Start `routine` on the host as a detached job, record it, and follow it. Returns its id.
+
+        queue: wait for a busy accelerator instead of raising AcceleratorBusy.
+        """
+        spec = self.spec(routine, settings, [asdict(i) for i in inputs], note)
+        return self.submit(reg, spec, queue=queue)
+
+    def spec(
+        self, routine: str, settings: dict[str, Any], inputs: list[dict[str, str]], note: str
+    ) -> JobSpec:
+        """What is to be run, with this desk's code, which is placed on the host if it is not there."""
         from remote.sync import push_code
 
         host = self._line.host()
         code = push_code(self._line.route())
-        spec = JobSpec(
+        return JobSpec(
             id=new_job_id(routine),
             routine=routine,
             command=[host.python, "-m", ROUTINES[routine], "--job", "."],
             settings=settings,
-            inputs=[asdict(i) for i in inputs],
+            inputs=inputs,
             env={**host.env, "PYTHONPATH": code, "PYTHONUNBUFFERED": "1"},
             accelerator=host.accelerator,
             requested_by=operator(),
@@ -105,10 +122,40 @@ class Launching:
             host=self._line.host_name,
             note=note,
         )
+
+    def submit(self, reg: Registry, spec: JobSpec, *, queue: bool = False) -> str:
+        """Record the job, start it, follow it. Returns its id.
+
+        It is in the registry and in the mirror before the host is asked: a crash or a cut in between
+        leaves a row that the next connect settles. A start that is refused leaves no row.
+        """
+        from core.registry import jobs
+
         jobs.record(reg, spec, spec.host)
-        self._line.launcher().start(spec)
+        self._following.expect(spec)
+        try:
+            state = self._start(spec, queue)
+        except LinkLost:
+            raise  # perhaps it runs: the next connect finds out
+        except QAError as e:
+            jobs.update(reg, spec.id, JobState(FAILED, reason=f"not started: {e.what}"))
+            self._following.forget(spec.id)
+            raise
+        if state.active:  # an ended state must come last, from the mirror, after the last line
+            self._following.settle(spec.id, state)
+        if state.status == QUEUED:
+            jobs.update(reg, spec.id, state)
         self._following.follow(spec.id)
         return spec.id
+
+    def _start(self, spec: JobSpec, queue: bool) -> JobState:
+        """A start is safe to repeat: a job is started once."""
+        for _ in range(START_TRIES - 1):
+            try:
+                return self._line.launcher().start(spec, queue=queue)
+            except LinkLost:
+                continue
+        return self._line.launcher().start(spec, queue=queue)
 
 
 def sha256_file(path: Path) -> str:

@@ -6,36 +6,65 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from core import locations
-from core.errors import NotFound, QAError
-from core.jobdir import SUCCEEDED, JobDir
+from core.errors import ChangedUnderYou, NotFound
+from core.jobdir import FAILED, LOST, STOPPED, SUCCEEDED, JobDir, JobSpec, JobState
 from tui.desk.api import Say
-from tui.desk.launching import sha256_file
 
 if TYPE_CHECKING:
+    from core.registry import Registry
     from tui.desk.workbench import Workbench
+
+STARTING_S = 180.0  # a start may be under way at another thread or desk
 
 
 def reattach(bench: Workbench) -> None:
     """Take up what went on while nobody was here: follow active jobs, settle those that ended."""
     from core.registry import jobs
 
+    late, there = [], set()
     for job_id, state in bench.line.launcher().list():
+        there.add(job_id)
         known = bench.following.dir(job_id).state()
-        if state.active or known is None or known.active:
+        if state.active:
             bench.following.follow(job_id)
+        elif known is None or known.active:
+            late.append(job_id)
+    bench.following.catch_up(late[::-1])  # newest first
     for record in jobs.list(bench.registry()):
-        if record.host == bench.host_name and record.state.active:
-            known = bench.following.dir(record.id).state()
-            if known is not None and not known.active:
-                settle(bench, record.id)
+        if record.host != bench.host_name or not record.state.active:
+            continue
+        known = bench.following.dir(record.id).state()
+        if known is not None and not known.active:
+            settle(bench, record.id)
+        elif record.id not in there and _age_s(record.recorded_at) > STARTING_S:
+            reason = "the host does not know it: it never started there, or was removed"
+            _settle_unknown(bench, record.spec, JobState(LOST, reason=reason))
+
+
+def _settle_unknown(bench: Workbench, spec: JobSpec, state: JobState) -> None:
+    from core.registry import jobs
+
+    bench.following.expect(spec)
+    bench.following.settle(spec.id, state)
+    _decided(bench, lambda reg: _fail_version(reg, spec.id, state))
+    jobs.update(bench.registry(), spec.id, state)
+
+
+def _age_s(recorded_at: str) -> float:
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(recorded_at)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def settle(bench: Workbench, job_id: str) -> None:
     """Store the outcome of an ended job. Raises what prevented it; the next connect tries again."""
-    from core.registry import jobs
+    from core.registry import jobs, points
 
     job = bench.following.dir(job_id)
     state = job.state()
@@ -45,14 +74,29 @@ def settle(bench: Workbench, job_id: str) -> None:
         if state.status == SUCCEEDED:
             spec = job.spec()
             if spec.routine == "train" and not spec.settings.get("smoke"):
-                _register(bench, job_id)
+                _decided(bench, lambda reg: _register(bench, reg, job_id))
             elif spec.routine == "evaluate":
-                _keep_scores(bench, job_id)
+                _decided(bench, lambda reg: _keep_scores(bench, reg, job_id))
+        elif state.status in (FAILED, STOPPED, LOST):
+            _decided(bench, lambda reg: _fail_version(reg, job_id, state))
+        points.take_events(bench.registry(), job_id, job.events)
         try:
             jobs.update(bench.registry(), job_id, state)
         except NotFound:
             jobs.record(bench.registry(), job.spec(), bench.host_name)  # started at another desk
             jobs.update(bench.registry(), job_id, state)
+
+
+def _decided(bench: Workbench, store: Callable[[Registry], None]) -> None:
+    """Store an outcome in the registry; again, if another operator decided something meanwhile."""
+    for attempt in range(3):
+        try:
+            with bench.deciding() as reg:
+                store(reg)
+            return
+        except ChangedUnderYou:
+            if attempt == 2:
+                raise
 
 
 def wait(bench: Workbench, job_id: str, say: Say) -> None:
@@ -92,14 +136,14 @@ def fetch_result(bench: Workbench, job_id: str, names: list[str]) -> JobDir:
     return job
 
 
-def _register(bench: Workbench, job_id: str) -> None:
+def _register(bench: Workbench, reg: Registry, job_id: str) -> None:
     """The version a finished training job made, as a candidate; the same job is the same version."""
     from core.registry import versions
+    from core.registry.reproducibility import laptop_facts, reproducibility_from
 
     job = fetch_result(bench, job_id, ["summary.json"])
     summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
     spec = job.spec()
-    reg = bench.registry()
     versions.register(
         reg,
         base_model=summary["base_model"],
@@ -109,26 +153,28 @@ def _register(bench: Workbench, job_id: str) -> None:
         train_job=job_id,
         adapter_path=bench.launching.job_path(job_id, "artifacts/adapter"),
         adapter_sha256=summary["adapter_sha256"],
-        reproducibility={"code": spec.env.get("PYTHONPATH", "").rsplit("/", 1)[-1],
-                         "pins_sha256": _pins(), "inputs": spec.inputs, **summary},
-    )  # fmt: skip
+        at_least=spec.settings.get("bump"),
+        reproducibility=reproducibility_from(summary, spec, laptop_facts(locations.project_root())),
+    )
 
 
-def _pins() -> str | None:
-    try:
-        return sha256_file(locations.project_root() / "constraints.txt")
-    except QAError:
-        return None
+def _fail_version(reg: Registry, job_id: str, state: JobState) -> None:
+    """The version that was in training, if the job made one."""
+    from core.registry import versions
+
+    begun = versions.in_training(reg, job_id)
+    if begun is not None:
+        reason = state.reason or f"exit code {state.exit_code}"
+        versions.fail(reg, begun, reg.operator, f"job {job_id} {state.status}: {reason}")
 
 
-def _keep_scores(bench: Workbench, job_id: str) -> None:
+def _keep_scores(bench: Workbench, reg: Registry, job_id: str) -> None:
     """Bring the scores of a finished evaluation home; count the unknown sources it cited once."""
     from core.registry import evaluations, sources
 
     names = ["scores.json", "report.md"]
     job = fetch_result(bench, job_id, names)
     scores: dict[str, Any] = json.loads((job.artifacts / "scores.json").read_text("utf-8"))
-    reg = bench.registry()
     version = job.spec().settings["version"]
     last = evaluations.latest(reg, version)
     if last is not None and last.job_id == job_id:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core import locations
 from core.errors import NotFound, QAError
 from core.jobdir import ACTIVE, JobDir
-from tui.desk.api import EvidenceRow, Gauge, ItemRow, JobRow, Link, Overview, Say, VersionRow
+from tui.desk.api import (
+    EvidenceRow,
+    Gauge,
+    ItemRow,
+    JobRow,
+    Link,
+    Overview,
+    Say,
+    SourcesView,
+    VersionRow,
+)
 from tui.desk.following import Following
 from tui.desk.launching import Launching, operator
 from tui.desk.line import Line
 
 if TYPE_CHECKING:
     from core.registry import Registry
+    from core.registry.precheck import Facts
+    from core.registry.records import Version
     from remote.auth import Prompter
+    from remote.helper_client import Carrier
 
 DEFAULT_RECIPE = "smollm2-135m"
 
@@ -39,10 +53,12 @@ class Workbench:
         self.all_pairs = all_pairs
         self.golden = golden or locations.configs() / "corpus" / "golden.jsonl"
         self.line = Line(host_name, prompter)
+        self._others: dict[str, Line] = {}
         self.following = Following(self.line, on_end=self._ended)
         self.settling = threading.Lock()
         self.launching = Launching(self.line, self.following)
         self._threads = threading.local()
+        self._recovered = False
         self._running_item: str | None = None
 
     # registry: one connection a thread
@@ -50,16 +66,44 @@ class Workbench:
         if not hasattr(self._threads, "registry"):
             from core.registry import open_registry
 
-            self._threads.registry = open_registry()
+            self._threads.registry = open_registry(how="app")
+            if not self._recovered:
+                from tui.desk.release import recover
+
+                self._recovered = True
+                recover(self._threads.registry)  # releases that a killed process left behind
         found: Registry = self._threads.registry
         return found
 
+    @contextmanager
+    def deciding(self, say: Say = lambda text: None) -> Iterator[Registry]:
+        """The registry, to decide something in it; see tui.desk.shared."""
+        from tui.desk.shared import deciding
+
+        reg = self.registry()
+        with deciding(reg, self._route_to, say=say):
+            yield reg
+
+    def _route_to(self, host: str) -> Carrier:
+        """The registry of record need not lie on the host this desk drives."""
+        if host == self.host_name:
+            return self.line.route()
+        if host not in self._others:
+            self._others[host] = Line(host)
+        return self._others[host].route()
+
     # route
-    def connect(self) -> None:
-        """Open the route and take up every job on the host that still runs."""
+    def connect(self, prompter: Prompter | None = None) -> None:
+        """Open the route and take up every job on the host that still runs.
+
+        prompter: who is asked for passwords and second factors, this once.
+        """
         from tui.desk.outcomes import reattach
 
-        self.line.route()
+        if prompter is not None:
+            self.line.log_in(prompter)
+        else:
+            self.line.route()
         reattach(self)
 
     def link(self) -> Link:
@@ -106,7 +150,8 @@ class Workbench:
     def decide(self, decision: Literal["GO", "NO-GO"], reason: str) -> None:
         from core.registry import checklist
 
-        checklist.decide(self.registry(), decision, reason, operator())
+        with self.deciding() as reg:
+            checklist.decide(reg, decision, reason, operator())
 
     # jobs
     def jobs(self) -> Sequence[JobRow]:
@@ -118,10 +163,10 @@ class Workbench:
     def recipes(self) -> Sequence[str]:
         return sorted(p.stem for p in (locations.configs() / "recipes").glob("*.yaml"))
 
-    def start_training(self, recipe: str, *, smoke: bool = False) -> str:
+    def start_training(self, recipe: str, *, smoke: bool = False, queue: bool = False) -> str:
         from tui.desk.jobs import start_training
 
-        return start_training(self, recipe, smoke=smoke)
+        return start_training(self, recipe, smoke=smoke, queue=queue)
 
     def start_evaluation(self, model_version: str) -> str:
         from tui.desk.jobs import start_evaluation
@@ -173,11 +218,29 @@ class Workbench:
         return why_not_promote(self.registry(), model_version, environment)
 
     def promote(
-        self, model_version: str, environment: str, *, override_reason: str | None = None
+        self,
+        model_version: str,
+        environment: str,
+        *,
+        override_reason: str | None = None,
+        expected_live: str = "*",
     ) -> None:
         from tui.desk.release import promote
 
-        promote(self.registry(), model_version, environment, override_reason=override_reason)
+        with self.deciding() as reg:
+            promote(
+                reg,
+                model_version,
+                environment,
+                override_reason=override_reason,
+                expected_live=expected_live,
+                probe=self._look,
+            )
+
+    def _look(self, version: Version) -> Facts | None:
+        from tui.desk.adapters import look
+
+        return look(self, version)
 
     def why_not_roll_back(self, environment: str) -> str | None:
         from tui.desk.release import why_not_roll_back
@@ -187,12 +250,80 @@ class Workbench:
     def roll_back(self, environment: str, reason: str) -> str:
         from tui.desk.release import roll_back
 
-        return roll_back(self.registry(), environment, reason)
+        with self.deciding() as reg:
+            return roll_back(reg, environment, reason, probe=self._look)
+
+    def why_not_return(self, environment: str) -> str | None:
+        from tui.desk.release import why_not_return
+
+        return why_not_return(self.registry(), environment)
+
+    def return_(self, environment: str) -> str:
+        from tui.desk.release import return_
+
+        with self.deciding() as reg:
+            return return_(reg, environment, probe=self._look)
+
+    def why_not_approve(self, model_version: str, environment: str) -> str | None:
+        from tui.desk.release import why_not_approve
+
+        return why_not_approve(self.registry(), model_version, environment)
+
+    def approve(self, model_version: str, environment: str, reason: str) -> None:
+        from tui.desk.release import approve
+
+        with self.deciding() as reg:
+            approve(reg, model_version, environment, reason)
+
+    def compare(self, a: str, b: str) -> dict[str, Any]:
+        from tui.desk.version_views import compare
+
+        return compare(self.registry(), a, b)
+
+    def live_at(self, moment: str) -> dict[str, Any]:
+        from tui.desk.version_views import at
+
+        return at(self.registry(), moment)
+
+    def model_card(self, model_version: str) -> str:
+        from tui.desk.version_views import card
+
+        return card(self.registry(), model_version)
+
+    def trail(self, model_version: str) -> Sequence[dict[str, Any]]:
+        from tui.desk.version_views import trail
+
+        return trail(self.registry(), model_version)
+
+    # sources
+    def sources(self, text: str = "") -> SourcesView:
+        from tui.desk.sources import view
+
+        return view(self.registry(), text)
+
+    def resolve_source(self, source_id: str, name: str, url: str) -> None:
+        from tui.desk.sources import resolve
+
+        with self.deciding() as reg:
+            resolve(reg, source_id, name, url)
+
+    def alias_source(self, source_id: str, to: str) -> None:
+        from tui.desk.sources import alias
+
+        with self.deciding() as reg:
+            alias(reg, source_id, to)
+
+    def dismiss_source(self, source_id: str, why: str) -> None:
+        from tui.desk.sources import dismiss
+
+        with self.deciding() as reg:
+            dismiss(reg, source_id, why)
 
     def close(self) -> None:
         """Leave the desk; jobs on the host go on."""
         self.following.close()
-        self.line.close()
+        for line in (self.line, *self._others.values()):
+            line.close()
 
 
 def find_job(bench: Workbench, routine: str, *, smoke: bool | None = None) -> JobDir:

@@ -77,8 +77,20 @@ def _link(host: str, link: Link) -> list[Text]:
         full.append(" ╳ " if not full.plain.endswith(" ") else "╳ ", "bad")
         full.append(f"{name} ")
         full.append(f"{word}{heard}", "loud")
-        return [full, text(("╳ ", "bad"), f"{name} ", (word, "loud"))]
+        chip = _comes_back(link)
+        if chip:
+            full.append(f" · {chip}", "warn")
+        return [full, text(("╳ ", "bad"), f"{name} ", (word, "loud"), (f" {chip}", "warn"))]
     return [text("laptop", (" ╌ ", "dim"), name, (" not connected", "dim"))] * 2
+
+
+def _comes_back(link: Link) -> str:
+    """Whether a lost link returns by itself."""
+    if link.needs_you:
+        return "ctrl+r logs in"
+    if link.retry_s is not None:
+        return f"again in {words.ago(link.retry_s)}" if link.retry_s >= 1 else "trying again"
+    return ""
 
 
 def _hop_name(name: str) -> str:

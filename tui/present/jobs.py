@@ -65,6 +65,16 @@ def facts(job: JobRow, seen: Facts, *, now: float, width: int, stale: bool = Fal
         _line(out, "▲", text((clean.line(seen.warnings[-1], 200), "warn")))
         if seen.warned > 1:
             _line(out, "", text((f"and {seen.warned - 1} more warnings", "dim")))
+    if job.status == jobdir.QUEUED:
+        place = f"number {job.position} in line" if job.position else "waiting"
+        holder = (
+            f", {clean.line(job.waiting_for, 60)} has the accelerator" if job.waiting_for else ""
+        )
+        _line(out, "queue", text(place, (holder, "dim")))
+    if job.scheduler_id:
+        _line(out, "Slurm", text((clean.line(job.scheduler_id, 40), "dim")))
+    if job.seam:
+        _line(out, "▲", text((clean.line(job.seam, 300).strip("─ "), "warn")))
     if job.note:
         _line(out, "note", text((clean.line(job.note, 200), "dim")))
     return out
@@ -122,11 +132,18 @@ def gauge(reading: Gauge | None, width: int) -> Text:
         _line(out, "", text((amount, "dim")))
     rest = []
     if reading.power_w is not None:
-        rest.append(f"{reading.power_w:.0f} W")
+        cap = "" if reading.power_limit_w is None else f" of {reading.power_limit_w:.0f}"
+        rest.append(f"{reading.power_w:.0f}{cap} W")
     if reading.temperature_c is not None:
         rest.append(f"{reading.temperature_c:.0f} °C")
+    if reading.clock_mhz is not None:
+        rest.append(f"{reading.clock_mhz:.0f} MHz")
     if rest:
         _line(out, "power", text("  ".join(rest)))
+    if reading.throttle:
+        _line(out, "▲", text((f"slowed down: {', '.join(reading.throttle)}", "warn")))
+    if reading.ecc_errors:
+        _line(out, "✘", text((f"{reading.ecc_errors} uncorrected memory errors", "bad")))
     if stale:
         _line(out, "▲", text((f"{words.ago(reading.age_s)} old", "warn")))
     return out
@@ -174,9 +191,13 @@ def _state(job: JobRow) -> Text:
 
 def _time(job: JobRow, eta: float | None, now: float) -> Text:
     out = text()
-    if job.started_at is not None:
-        end = job.ended_at if job.ended_at is not None else now
-        out.append(words.duration(max(0.0, end - job.started_at)))
+    elapsed = job.elapsed_s
+    if elapsed is None and job.started_at is not None:
+        elapsed = (job.ended_at if job.ended_at is not None else now) - job.started_at
+    if elapsed is not None:
+        out.append(words.duration(max(0.0, elapsed)))
+    if job.status == jobdir.QUEUED and job.expected_start is not None:
+        out.append(f"starts about {words.clock(job.expected_start)}", "dim")
     if job.status in jobdir.ACTIVE and eta is not None:
         out.append("  ETA ", "dim")
         out.append(words.duration(eta), "strong")

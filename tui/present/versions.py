@@ -19,24 +19,25 @@ ENVIRONMENTS = ("staging", "production")
 COLUMNS = ("", "version", "status", "live in", "gates", "accuracy", "cited", "fabricated", "deferral",
            "P95", "base model", "snapshot")  # fmt: skip
 
-ELSEWHERE = frozenset({"scores", "history"})  # screens of their own
+# screens and lines of their own
+ELSEWHERE = frozenset({"scores", "history", "approvals", "overrides", "number"})
 
 # the design's fields first, in its order
 TRACKED = ("model_version", "status", "base_model", "dataset_version", "created_at", "created_by",
            "training_config", "eval_metrics")  # fmt: skip
 
 
-def cells(version: VersionRow) -> list[Text]:
-    """One cell for each of COLUMNS."""
+def cells(version: VersionRow, *, marked: bool = False) -> list[Text]:
+    """One cell for each of COLUMNS. marked: chosen for a comparison."""
     live = bool(version.live_in)
     word, role = words.verdict(version.verdict)
     head = version.headline
     return [
-        text(("●", "ok") if live else ("○", "dim")),
+        text(("▸", "key") if marked else ("●", "ok") if live else ("○", "dim")),
         text((words.short_version(version.model_version), "strong" if live else "")),
         text((clean.line(version.status, 20), "" if live else "dim")),
         _environments(version.live_in),
-        text((word, role)),
+        text((word, role), (" ▲" if version.override else "", "warn")),
         *(
             text(words.percent(head.get(name)))
             for name in ("accuracy", "citation_presence", "fabricated", "deferral")
@@ -67,6 +68,7 @@ def detail(values: Mapping[str, Any], reasons: Mapping[str, str | None] | None =
             out.append(f"not now, {clean.line(reason, 300)}\n", "warn")
     if reasons:
         out.append("\n")
+    _decided(out, values)
     names = [n for n in TRACKED if n in values]
     names += [n for n in values if n not in TRACKED and n not in ELSEWHERE]
     for name in names:
@@ -76,6 +78,27 @@ def detail(values: Mapping[str, Any], reasons: Mapping[str, str | None] | None =
             out.append(f"{label if n == 0 else '':<18}", "dim")
             out.append(f"{line}\n")
     return out
+
+
+def _decided(out: Text, values: Mapping[str, Any]) -> None:
+    """Overrides, which show for ever, and approvals, void ones too."""
+    before = len(out)
+    for row in words.rows(values, "overrides"):
+        out.append("▲ override  ", "warn")
+        out.append(f"{words.short_environment(str(words.field(row, 'environment', '')))}, ", "dim")
+        who, why = (clean.line(words.field(row, k), 200) for k in ("who", "reason"))
+        out.append(
+            f"against {clean.line(words.field(row, 'verdict'), 20)} by {who}: {why}\n", "warn"
+        )
+    for row in words.rows(values, "approvals"):
+        void = words.field(row, "void_why")
+        who, why = (clean.line(words.field(row, k), 200) for k in ("who", "reason"))
+        place = words.short_environment(str(words.field(row, "environment", "")))
+        out.append("✔ approved  ", "dim" if void else "ok")
+        out.append(f"{place} by {who}: {why}")
+        out.append(f"  (void: {clean.line(void, 120)})\n" if void else "\n", "dim")
+    if len(out) > before:
+        out.append("\n")
 
 
 def _value(value: object, depth: int = 0) -> list[str]:
@@ -111,7 +134,7 @@ def history(rows: Sequence[Mapping[str, Any]], width: int = 60, limit: int = 60)
     out = text()
     for row in list(rows)[:limit]:
         move = clean.line(_any(row, "kind", "action") or "promotion", 20)
-        back = "roll" in move
+        back = "roll" in move or move == "return"
         out.append("↩ " if back else "↑ ", "warn" if back else "ok")
         out.append(f"{words.moment(_any(row, 'started_at', 'at'))}  ", "dim")
         out.append(f"{words.short_environment(str(row.get('environment') or ''))} ")
@@ -126,6 +149,30 @@ def history(rows: Sequence[Mapping[str, Any]], width: int = 60, limit: int = 60)
         if row.get("reason") and row.get("reason") != override:
             out.append(words.hang(clean.line(row["reason"], 200), width), "dim")
     return out
+
+
+def trail(rows: Sequence[Mapping[str, Any]]) -> Text:
+    """Audit rows, newest first: when, who, what, from what to what, why."""
+    if not rows:
+        return text(("no row of the audit is about it", "dim"))
+    out = text()
+    for row in rows:
+        out.append(f"{words.count(row.get('seq')):>6}  {words.moment(row.get('at'))}  ", "dim")
+        out.append(f"{clean.line(row.get('action'), 40)}", "strong")
+        out.append(f"  {clean.line(row.get('who'), 40)} from {clean.line(row.get('origin'), 60)}\n")
+        before, after = (_short_json(row.get(k)) for k in ("before", "after"))
+        if before != "–" or after != "–":
+            out.append(words.hang(f"{before} → {after}", 86, 8))
+        if why := row.get("why"):
+            out.append(words.hang(clean.line(why, 300), 86, 8), "dim")
+    return out
+
+
+def _short_json(value: object) -> str:
+    if value is None:
+        return "–"
+    plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return clean.line(plain, 240)
 
 
 def as_row(value: Any) -> Mapping[str, Any]:

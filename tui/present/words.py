@@ -35,6 +35,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "stopped": ("■", "warn"),
     "lost": ("▲", "warn"),
     "orphan": ("▲", "warn"),
+    "queued": ("◔", "accent"),
 }
 
 
@@ -160,6 +161,13 @@ def duration(value: object) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, secs = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
+
+
+def clock(at: float) -> str:
+    """Local time of day, with the date if it is not today's: 14:02, 2026-11-23 14:02."""
+    moment = datetime.fromtimestamp(at)
+    today = moment.date() == datetime.now().date()
+    return moment.strftime("%H:%M" if today else "%Y-%m-%d %H:%M")
 
 
 def ago(value: object) -> str:

@@ -15,6 +15,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, OptionList, Static
 
 from core import jobdir
+from core.errors import AcceleratorBusy, QAError
 from core.jobdir import JobDir
 from tui import clean
 from tui.bindings import TRAIN, bindings
@@ -231,13 +232,36 @@ class TrainScreen(DeskScreen):
             if recipe:
                 smoke = dialog.smoke
                 self.centre.say(f"starting {recipe} …", title="Training")
-                call = lambda: self.desk.start_training(recipe, smoke=smoke)  # noqa: E731
-                self.ask(call, self._started, group="start")
+                self._start(recipe, smoke, queue=False)
 
         self.app.push_screen(dialog, start)
 
+    def _start(self, recipe: str, smoke: bool, *, queue: bool) -> None:
+        def failed(problem: QAError) -> None:
+            if isinstance(problem, AcceleratorBusy) and not queue:
+                self._offer_queue(problem, recipe, smoke)
+            else:
+                self.centre.report(problem)
+
+        call = lambda: self.desk.start_training(recipe, smoke=smoke, queue=queue)  # noqa: E731
+        self.ask(call, self._started, group="start", failed=failed)
+
+    def _offer_queue(self, busy: AcceleratorBusy, recipe: str, smoke: bool) -> None:
+        def answer(yes: bool | None) -> None:
+            if yes:
+                self._start(recipe, smoke, queue=True)
+
+        body = text(
+            (clean.line(busy.what, 200), "strong"),
+            "\nIt can wait in line: it starts by itself when the accelerator is free, also while this "
+            "app is closed. x stops it while it waits.",
+        )
+        self.app.push_screen(Confirm("Wait in line?", body, verb="queues it", danger=False), answer)
+
     def _started(self, job_id: str) -> None:
-        self.centre.say(f"{job_id} is running", title="Training")
+        job = next((j for j in self.desk.jobs() if j.id == job_id), None)
+        waits = job is not None and job.status == jobdir.QUEUED
+        self.centre.say(f"{job_id} {'waits in line' if waits else 'is running'}", title="Training")
         self.centre.poll_overview()
         self.show_job(job_id)
         self.reload()

@@ -19,6 +19,7 @@ from tui.desk.api import VersionRow
 from tui.present import versions, words
 from tui.present.versions import ENVIRONMENTS
 from tui.present.words import text
+from tui.screens import version_acts
 from tui.screens.base import DeskScreen
 from tui.screens.evaluate import confirm_evaluation
 from tui.widgets.confirm import Ask, Choose, TypeName
@@ -39,6 +40,8 @@ class VersionsScreen(DeskScreen):
         self.events: Sequence[Mapping[str, Any]] = ()
         self._detail: Mapping[str, Any] = {}
         self._reasons: Reasons = {}
+        self.returns: Reasons = {}  # environment → why no return is possible there, None if it is
+        self.marked: str | None = None
         self._asked = False
 
     def body(self) -> ComposeResult:
@@ -67,12 +70,20 @@ class VersionsScreen(DeskScreen):
         if self.in_sight:
             self.ask(self._read, self._came, group="versions-poll", poll=True)
 
-    def _read(self) -> tuple[list[VersionRow], list[Mapping[str, Any]]]:
-        return list(self.desk.versions()), [versions.as_row(r) for r in self.desk.history()]
+    def _read(self) -> tuple[list[VersionRow], list[Mapping[str, Any]], Reasons]:
+        rows = list(self.desk.versions())
+        live = {e for v in rows for e in v.live_in}
+        returns = {e: self.desk.why_not_return(e) for e in ENVIRONMENTS if e in live}
+        return rows, [versions.as_row(r) for r in self.desk.history()], returns
 
-    def _came(self, found: tuple[Sequence[VersionRow], Sequence[Mapping[str, Any]]]) -> None:
+    def _came(
+        self, found: tuple[Sequence[VersionRow], Sequence[Mapping[str, Any]], Reasons]
+    ) -> None:
         changed = (list(found[0]), list(found[1])) != (list(self.rows), list(self.events))
-        self.rows, self.events = found
+        self.rows, self.events, returns = found
+        if returns != self.returns:
+            self.returns = returns
+            self.keys_changed()
         if changed or not self._asked:
             self._asked = True
             self.redraw()
@@ -87,7 +98,14 @@ class VersionsScreen(DeskScreen):
         if empty:
             self.query_one("#empty", Static).update(self._empty())
             return
-        self.query_one(RowTable).fill([(v.model_version, versions.cells(v)) for v in self.rows])
+        if self.marked not in {v.model_version for v in self.rows}:
+            self.marked = None
+        self.query_one(RowTable).fill(
+            [
+                (v.model_version, versions.cells(v, marked=v.model_version == self.marked))
+                for v in self.rows
+            ]
+        )
         self.query_one("#history-text", Static).update(
             versions.history(self.events, self._history_width)
         )
@@ -173,7 +191,19 @@ class VersionsScreen(DeskScreen):
             return self.no_route()
         if action == "roll_back" and not any(v.live_in for v in self.rows):
             return "nothing is live, so there is nothing to roll back"
+        if action == "return_live":
+            return self._why_no_return()
         return None
+
+    def _why_no_return(self) -> str | None:
+        if None in self.returns.values():
+            return None
+        return next(
+            iter(self.returns.values()), "nothing is live, so there is nothing to return to"
+        )
+
+    def live_in(self, environment: str) -> str | None:
+        return next((v.model_version for v in self.rows if environment in v.live_in), None)
 
     # promote
 
@@ -191,7 +221,7 @@ class VersionsScreen(DeskScreen):
     def _choose_environment(self, version: VersionRow, reasons: Reasons) -> None:
         rows = []
         for environment, reason in reasons.items():
-            now = next((v.model_version for v in self.rows if environment in v.live_in), None)
+            now = self.live_in(environment)
             label = text(f"{environment:<12}", (f"now {words.short_version(now or '–')}", "dim"))
             if reason is not None:
                 label.append(f"   ▲ {clean.line(reason, 60)}", "warn")
@@ -209,7 +239,7 @@ class VersionsScreen(DeskScreen):
         self, version: VersionRow, environment: str, refusal: str | None
     ) -> None:
         name = version.model_version
-        now = next((v.model_version for v in self.rows if environment in v.live_in), None)
+        now = self.live_in(environment)
         body = text(
             (environment, "strong"),
             ": ",
@@ -231,8 +261,10 @@ class VersionsScreen(DeskScreen):
                 return
             override = answer if refusal is not None else None
             self.ask(
-                lambda: self.desk.promote(name, environment, override_reason=override),
-                lambda _: self._done(f"{name} is live in {environment}"),
+                lambda: self.desk.promote(
+                    name, environment, override_reason=override, expected_live=now or ""
+                ),
+                lambda _: self.done(f"{name} is live in {environment}"),
                 group="promote",
             )
 
@@ -253,7 +285,7 @@ class VersionsScreen(DeskScreen):
         self.ask(read, self._choose_roll_back, group="roll-back")
 
     def _move(self, environment: str) -> tuple[str, str | None]:
-        now = next((v.model_version for v in self.rows if environment in v.live_in), "")
+        now = self.live_in(environment) or ""
         return now, versions.previous(self.events, environment, now)
 
     def _choose_roll_back(self, reasons: Reasons) -> None:
@@ -298,14 +330,14 @@ class VersionsScreen(DeskScreen):
             if reason:
                 self.ask(
                     lambda: self.desk.roll_back(environment, reason),
-                    lambda back: self._done(f"{environment} is back on {back}"),
+                    lambda back: self.done(f"{environment} is back on {back}"),
                     group="roll-back",
                 )
 
         dialog = Ask("Roll back?", body, verb="rolls back", placeholder="reason")
         self.app.push_screen(dialog, roll_back)
 
-    def _done(self, message: str) -> None:
+    def done(self, message: str) -> None:
         self.centre.say(message, title="Done")
         self.centre.poll_overview()
         self.reload()
@@ -326,6 +358,42 @@ class VersionsScreen(DeskScreen):
         if not self.refused("evaluate") and version is not None:
             confirm_evaluation(self, version.model_version)
 
+    def action_return_live(self) -> None:
+        if not self.refused("return_live"):
+            version_acts.return_(self)
+
+    def action_approve(self) -> None:
+        version = self.version
+        if not self.refused("approve") and version is not None:
+            version_acts.approve(self, version.model_version)
+
+    def action_mark(self) -> None:
+        version = self.version
+        if self.refused("mark") or version is None:
+            return
+        before, name = self.marked, version.model_version
+        if before is None:
+            self.marked = name
+            self.notify("m on another version compares the two", markup=False, timeout=3)
+        else:
+            self.marked = None
+            if before != name:
+                version_acts.compare(self, before, name)
+        self.redraw()
+
+    def action_look_back(self) -> None:
+        version_acts.look_back(self)
+
+    def action_card(self) -> None:
+        version = self.version
+        if not self.refused("card") and version is not None:
+            version_acts.read_card(self, version.model_version)
+
+    def action_trail(self) -> None:
+        version = self.version
+        if not self.refused("trail") and version is not None:
+            version_acts.read_trail(self, version.model_version)
+
     def action_history(self) -> None:
         self.toggle_class("-history")
         self.call_after_refresh(self.redraw)
@@ -333,5 +401,9 @@ class VersionsScreen(DeskScreen):
     def go_back(self) -> bool:
         if self.has_class("-history"):
             self.remove_class("-history")
+            return True
+        if self.marked is not None:
+            self.marked = None
+            self.redraw()
             return True
         return False

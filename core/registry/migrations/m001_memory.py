@@ -1,4 +1,4 @@
-"""The tables of registry.db, as migrations of sqlite-utils. Imported only when one is pending.
+"""The tables of the memory: sources, snapshots, versions, evaluations, deployments, jobs, audit.
 
 What must never happen is refused by the database itself, whatever program writes: two live
 versions in one environment, a promotion without GO or a reason, a changed snapshot, evaluation,
@@ -7,11 +7,9 @@ version identity or audit row.
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
-from core.registry.store import MIGRATION_SET
-
-migrations = Migrations(MIGRATION_SET)
+from core.registry.migrations.forbid import forbid
 
 # Times are ISO 8601 UTC text; JSON is canonical text.
 _TABLES = """
@@ -204,20 +202,12 @@ _IDENTITY = {
 }
 
 
-@migrations(name="m001_memory")
 def m001_memory(db: Database) -> None:
     for statement in _TABLES.split(";\n"):
         db.conn.execute(statement)
     for table in _UNCHANGEABLE:
-        _forbid(db, table, "UPDATE", f"a row of {table} cannot be changed")
+        forbid(db, table, "UPDATE", f"a row of {table} cannot be changed")
     for table, columns in _IDENTITY.items():
-        _forbid(db, table, f"UPDATE OF {columns}", f"this part of {table} cannot be changed")
+        forbid(db, table, f"UPDATE OF {columns}", f"this part of {table} cannot be changed")
     for table in (*_UNCHANGEABLE, *_IDENTITY):
-        _forbid(db, table, "DELETE", f"a row of {table} cannot be removed")
-
-
-def _forbid(db: Database, table: str, event: str, why: str) -> None:
-    name = f"{table}_no_{event.split()[0].lower()}"
-    db.conn.execute(
-        f"CREATE TRIGGER {name} BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, '{why}'); END"
-    )
+        forbid(db, table, "DELETE", f"a row of {table} cannot be removed")

@@ -1,0 +1,227 @@
+"""One authenticated connection for every process of this user: its owner serves a unix socket.
+
+The process that holds a Route gives others commands on the host, and ways to its loopback ports, each as
+a channel of the one connection (`remote.shared_channel` says how). Only this user gets in: the socket is
+0600 in a folder 0700, and the peer's uid is asked of the kernel. No secret passes here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import socket
+import stat
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from core import locations
+from core.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from remote.hosts import Host
+    from remote.route import Route
+    from remote.shared_channel import Client
+    from remote.shared_route import SharedRoute
+
+LONGEST = 100  # bytes of a socket's path: 104 on macOS, 108 on Linux
+
+_sharings: WeakKeyDictionary[Any, Sharing] = WeakKeyDictionary()
+
+
+def socket_path(host_name: str) -> Path:
+    """Where the owner of the connection to that host listens, in a folder that only we may enter."""
+    name = hashlib.sha256(host_name.encode()).hexdigest()[:16] + ".sock"
+    folder = locations.state_dir() / "run"
+    if len(os.fsencode(folder / name)) > LONGEST:
+        mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+        folder = Path(tempfile.gettempdir()) / f"{locations.APP}-{os.getuid()}-{mark}"
+    return folder / name
+
+
+def private_folder(folder: Path) -> None:
+    """Make it, or see that nobody else has. Raises EnvironmentProblem."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        raise EnvironmentProblem(
+            f"{folder} is not ours",
+            why="connections are shared only through a folder nobody else can enter",
+            try_next="remove it, or set QA_STATE to a folder of yours",
+        )
+    if info.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """Who is at the other end, as the kernel says."""
+    if hasattr(socket, "SO_PEERCRED"):
+        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", data)[1])
+    data = sock.getsockopt(0, 1, 76)  # macOS, BSD: SOL_LOCAL, LOCAL_PEERCRED, struct xucred
+    return int(struct.unpack_from("=II", data)[1])
+
+
+def identity(host: Host) -> dict[str, Any]:
+    """What must agree between owner and client: a changed hosts.yaml must not lead elsewhere."""
+    return {
+        "name": host.name,
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "workdir": host.workdir,
+    }
+
+
+def attach(host: Host) -> SharedRoute | None:
+    """The connection another process of this user holds to that host; None if there is none."""
+    from remote.shared_route import SharedRoute
+
+    path = socket_path(host.name)
+    route = SharedRoute(host, path)
+    return route if route.connect() else None
+
+
+@contextlib.contextmanager
+def socket_of(route: object) -> Iterator[Path | None]:
+    """The socket of a connection, for a program that is to use it: served for as long if it is not yet.
+
+    None if it cannot be shared (a process on this machine).
+    """
+    own = getattr(route, "socket", None)
+    if isinstance(own, Path):
+        yield own
+    elif hasattr(route, "session") and hasattr(route, "host"):
+        running = _sharings.get(route)
+        if running is not None and running.serving:
+            yield running.path
+            return
+        with tempfile.TemporaryDirectory(prefix="qa-", dir=_short_folder()) as folder:
+            sharing = Sharing(route, Path(folder) / "s")  # type: ignore[arg-type]
+            sharing.start()
+            try:
+                yield sharing.path
+            finally:
+                sharing.stop()
+    else:
+        yield None
+
+
+def _short_folder() -> str | None:
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) < LONGEST - 30 else "/tmp"
+
+
+class Sharing:
+    """Serves one Route, for as long as that object is used; its reconnections do not matter here."""
+
+    def __init__(self, route: Route, path: Path | None = None) -> None:
+        self.path = path or socket_path(route.host.name)
+        self._route = route
+        self._own = path is None
+        self._socket: socket.socket | None = None
+        self._lock = -1
+        self._clients: set[Client] = set()
+        self._guard = threading.Lock()
+
+    @property
+    def serving(self) -> bool:
+        return self._socket is not None
+
+    def start(self) -> bool:
+        """False where another process serves that host already. Raises EnvironmentProblem."""
+        private_folder(self.path.parent)
+        self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            self._lock = -1
+            return False
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()  # of an owner that was killed: the lock is ours
+            before = os.umask(0o177)
+            try:
+                listening.bind(str(self.path))
+            finally:
+                os.umask(before)
+            self.path.chmod(0o600)
+            listening.listen(64)
+        except OSError as e:
+            listening.close()
+            self._unlock()
+            raise EnvironmentProblem(
+                f"{self.path}: no socket can be made there", why=e.strerror or str(e)
+            ) from e
+        self._socket = listening
+        if self._own:
+            _sharings[self._route] = self
+        threading.Thread(target=self._accept, args=(listening,), name="share", daemon=True).start()
+        return True
+
+    def stop(self) -> None:
+        """No new clients; those there are lose the link."""
+        listening, self._socket = self._socket, None
+        if listening is None:
+            return
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+        with self._guard:
+            clients = list(self._clients)
+        for client in clients:
+            client.end()
+        for client in clients:
+            client.join(5.0)
+        self._unlock()
+
+    def __enter__(self) -> Sharing:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def clients(self) -> int:
+        return len(self._clients)
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _accept(self, listening: socket.socket) -> None:
+        from remote.shared_channel import Client
+
+        while self._socket is listening:
+            try:
+                sock, _ = listening.accept()
+            except OSError:
+                if self._socket is listening:
+                    time.sleep(0.1)  # out of descriptors: it may pass
+                continue
+            if peer_uid(sock) != os.getuid():
+                sock.close()
+                continue
+            client = Client(self._route, sock, self._gone)
+            with self._guard:
+                self._clients.add(client)
+            client.start()
+
+    def _gone(self, client: Client) -> None:
+        with self._guard:
+            self._clients.discard(client)

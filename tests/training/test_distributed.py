@@ -1,0 +1,73 @@
+"""Training in two processes: one record, one adapter, the same data; a stop is a stop of both."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import jobdir
+from core.training import checkpoints, distributed
+from remote.agent import distributed as starting
+
+pytestmark = pytest.mark.slow
+
+
+def command(pairs: Path, out: Path, *overrides: str) -> list[str]:
+    sets = [word for o in overrides for word in ("--set", o)]
+    words = [sys.executable, "-m", "core.training", "--recipe", "tiny", "--data", str(pairs)]
+    spec = {"command": [*words, "--out", str(out), *sets], "processes": 2}
+    return starting.argv(spec)
+
+
+def metrics(out: Path) -> list[dict[str, Any]]:
+    return [e for e in jobdir.read_events(out / "events.jsonl")[0] if e["kind"] == "metric"]
+
+
+def test_one_process_is_its_own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert distributed.is_main() and distributed.world_size() == 1
+    assert distributed.any_of(True) and not distributed.any_of(False)
+    assert distributed.total(7) == 7
+
+
+def test_two_processes_leave_one_record(models: Path, pairs_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    argv = command(pairs_file, out, "train.epochs=1", "train.batch_size=8")
+    done = subprocess.run(argv, env=dict(os.environ), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    steps = metrics(out)
+    assert [e["step"] for e in steps] == list(range(1, len(steps) + 1))
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["processes"] == 2 and summary["pairs"] == 40
+    assert len(steps) == summary["steps"] < 5  # 40 rows, 8 a process: half the steps of one
+    assert (out / "adapter" / "adapter_model.safetensors").exists()
+    assert done.stdout.count("loading tiny") == 1
+
+
+def test_a_stop_of_one_is_a_checkpoint_of_both(
+    models: Path, pairs_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    argv = command(pairs_file, out, "train.epochs=500", "train.batch_size=8")
+    child = subprocess.Popen(argv, env=dict(os.environ), stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for line in child.stdout:
+        if "step " in line:
+            break
+    workers = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    ranks = [pid for pid in workers if b"RANK=1\0" in Path(f"/proc/{pid}/environ").read_bytes()]
+    os.kill(int(ranks[0]), signal.SIGTERM)  # only the second one hears of it
+    rest = child.stdout.read()
+    child.wait(60)
+    assert "stopped by a signal at step" in rest
+    ((step, path), *_) = checkpoints.steps(out / "checkpoints")
+    assert checkpoints.fault(path) == "" and step == metrics(out)[-1]["step"]
+    assert {"rng_state_0.pth", "rng_state_1.pth"} <= {p.name for p in path.iterdir()}
