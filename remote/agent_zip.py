@@ -13,8 +13,9 @@ from pathlib import Path
 _MAIN = b"import sys\nfrom remote.agent.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 
 # Run as `python -c BOOT PATH SHA256 TOKEN COMMAND …`. It asks for the zip only where it is not there
-# yet, so that a start costs one round trip. The token marks where our own output begins: a shell
-# start-up file may have printed before.
+# yet, so that a start costs one round trip. It runs from an unpacked copy, whose modules are compiled
+# once: out of the zip every start compiles them anew. The token marks where our own output begins: a
+# shell start-up file may have printed before.
 BOOT = """\
 import sys
 sys.path[:] = [x for x in sys.path if x]
@@ -44,8 +45,21 @@ try:
 except (OSError, ValueError) as e:
     say("FAIL %s" % e)
     sys.exit(1)
+home = path[:-4]
+if not os.path.isdir(home):
+    part = "%s.%d" % (home, os.getpid())
+    try:
+        import zipfile
+        zipfile.ZipFile(path).extractall(part)
+        os.rename(part, home)
+    except OSError:
+        home = path
+        import shutil
+        shutil.rmtree(part, ignore_errors=True)
+    if not os.path.isdir(home):
+        home = path
 say("READY")
-sys.path.insert(0, path)
+sys.path.insert(0, home)
 from remote.agent.__main__ import main
 sys.exit(main(sys.argv[4:]))
 """

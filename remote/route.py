@@ -109,6 +109,7 @@ class Route:
             if self._human:
                 raise LinkLost(
                     f"the link to {self.host.name} was cut, and its login needs you",
+                    why="a password or a second factor is never tried again by itself",
                     try_next="connect again by hand",
                 )
             self._open(NoPrompter(), failed="lost" if self._state == "lost" else "failed")

@@ -37,7 +37,7 @@ SLOW = frozenset(
 
 
 class Helper:
-    """workdir: absolute. self_path: the agent's zip file, to start the runner from."""
+    """workdir: absolute. self_path: the agent's folder or zip file, to start the runner from."""
 
     def __init__(self, workdir: str, self_path: str, stream: BinaryIO, out: BinaryIO) -> None:
         self.workdir = workdir
@@ -259,6 +259,8 @@ def main(workdir: str, self_path: str) -> None:
     os.umask(0o077)
     workdir = os.path.abspath(os.path.expanduser(workdir))
     self_path = os.path.expanduser(self_path)
+    if os.path.isdir(self_path[:-4]):
+        self_path = self_path[:-4]  # unpacked: see agent_zip
     os.makedirs(os.path.join(workdir, "jobs"), 0o700, exist_ok=True)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print must not end up between two answers

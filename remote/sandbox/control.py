@@ -32,7 +32,8 @@ class Control:
         return server
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, ValueError):  # whoever asked has gone, or sends no lines
+        # Whoever asked has gone, or sends no lines, or the servers are being stopped.
+        with suppress(OSError, ValueError, asyncio.CancelledError):
             while line := await reader.readline():
                 answer = await self.obey(line.decode(errors="replace"))
                 writer.write(json.dumps(answer).encode() + b"\n")

@@ -144,7 +144,10 @@ def remote_items(listing: Any, into: Path) -> list[Item]:
             raise RouteError("the host sent an odd list of files")
         items.append(Item(name, into / name, size, sha256, row.get("x") is True))
     if len({i.name for i in items}) < len(items):
-        raise RouteError("the host names a file twice, which is refused")
+        raise RouteError(
+            "the host names a file twice, which is refused",
+            try_next="name the files you want",
+        )
     return items
 
 
@@ -156,7 +159,8 @@ def usable_name(name: Any) -> str:
     except Problem as e:
         raise RouteError(
             f"the host names a file {plain(repr(name), 100)}, which is refused",
-            why="it could end up outside its folder",
+            why="it could end up outside its folder, or do harm on a terminal",
+            try_next="rename or remove it on the host, or name the files you want",
         ) from e
     return str(name)
 

@@ -110,6 +110,7 @@ def _check_room(route: Carrier, total: int) -> None:
     if isinstance(free, int) and free < total:
         raise DiskFull(
             f"the host has room for {free >> 20} MiB, and {total >> 20} MiB are to come",
+            why="its disk or your quota there is nearly full",
             try_next="free space below the work folder of the host, then repeat",
         )
 

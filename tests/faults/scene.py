@@ -48,20 +48,16 @@ sys.exit(3)
 """
 
 
-def told(call: Callable[[], object], kind: type[E], *, why: bool = True) -> E:
-    """The error that `call` raises, complete: of that kind, with what, why and what to try.
-
-    why: False where the first sentence already gives the cause.
-    """
+def told(call: Callable[[], object], kind: type[E]) -> E:
+    """The error that `call` raises, complete: of that kind, with what, why and what to try."""
     with pytest.raises(QAError) as caught:
         call()
-    return complete(caught.value, kind, why=why)
+    return complete(caught.value, kind)
 
 
-def complete(error: QAError | None, kind: type[E], *, why: bool = True) -> E:
+def complete(error: QAError | None, kind: type[E]) -> E:
     assert isinstance(error, kind), repr(error)
-    assert error.what and error.try_next, error.as_dict()
-    assert error.why or not why, error.as_dict()
+    assert error.what and error.why and error.try_next, error.as_dict()
     assert not any(ord(c) < 32 for line in error.lines() for c in line), "escapes in an error"
     return error
 

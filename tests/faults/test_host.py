@@ -53,7 +53,7 @@ def test_the_disk_is_full_for_a_while(sandbox_with: Callable[..., Sandbox], tmp_
         laptop.has(0)
         sandbox.disk_full()
         told(lambda: laptop.launcher.start(sh("true", "job-2")), DiskFull)
-        told(lambda: push(laptop.route, [(big, "up/big")]), DiskFull, why=False)
+        told(lambda: push(laptop.route, [(big, "up/big")]), DiskFull)
         assert laptop.route.alive
         assert laptop.launcher.state(JOB).active
         sandbox.disk_free()

@@ -62,7 +62,7 @@ def test_a_wrong_answer_to_the_second_factor(
         sandbox.cut()
         job.open(1)
         until(lambda: not route.alive)
-        told(route.ensure, LinkLost, why=False)  # nobody is asked behind the operator's back
+        told(route.ensure, LinkLost)  # nobody is asked behind the operator's back
         mirror.stop()
 
         wrong = Operator(sandbox.password, WRONG)

@@ -237,7 +237,9 @@ def test_unknown_job(local: Local) -> None:
 def test_the_agent_is_sent_once_and_again_when_damaged(tmp_path: Path) -> None:
     with Local(tmp_path, noise="Welcome to gh1! \x1b[2J\nREADY") as local:
         assert local.helper().call("hello")["workdir"] == str(tmp_path)
-    (zipped,) = (tmp_path / "agent").iterdir()
+    (zipped,) = (tmp_path / "agent").glob("*.pyz")
+    (unpacked,) = (p for p in (tmp_path / "agent").iterdir() if p.is_dir())
+    assert unpacked.name == zipped.stem
     good = zipped.read_bytes()
     zipped.write_bytes(good[:-7] + b"damaged")
     with Local(tmp_path) as local:
