@@ -83,11 +83,16 @@ class Meter:
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._ahead, self._at = b"", 0
+        self._quickack = isinstance(inner, socket.socket) and hasattr(socket, "TCP_QUICKACK")
         self.heard = time.monotonic()  # last time bytes came in
         self.sent = 0  # bytes
 
     def recv(self, n: int) -> bytes:
         if self._at >= len(self._ahead):
+            if self._quickack:
+                # A server holds back its next small packet until the last one is acknowledged, and
+                # the kernel would wait 40 ms with that. The option does not last: see tcp(7).
+                self._inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             self._ahead, self._at = self._inner.recv(max(n, READ_AHEAD)), 0
             if self._ahead:
                 self.heard = time.monotonic()
