@@ -45,8 +45,8 @@ clean:           ## remove the virtual environment and caches (never registry.db
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || \
 	  { echo "could not create the virtual environment."; echo "try: install the venv module (Debian/Ubuntu: apt install python3-venv), or check free disk space"; exit 6; }
 	@echo "installing the pinned packages (about a minute from a warm cache) …"
-	@$(PIP) -e '.[train,sandbox]' || { echo "pip could not install the packages."; echo "try: check the network and free disk space (about 2 GB), then run make again; nothing is lost"; exit 6; }
+	@$(PIP) -e '.[train,sandbox,report]' || { echo "pip could not install the packages."; echo "try: check the network and free disk space (about 2 GB), then run make again; nothing is lost"; exit 6; }
 	@touch $@
 
 .venv/.dev: .venv/.run
-	@$(PIP) -e '.[train,sandbox,dev]' && touch $@
+	@$(PIP) -e '.[train,sandbox,report,dev]' && touch $@

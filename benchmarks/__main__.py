@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import bulk, control_call, first_frame, link, registry, search
+from benchmarks import (
+    bulk,
+    control_call,
+    evaluation,
+    first_frame,
+    link,
+    markers,
+    registry,
+    scoring,
+    search,
+    stall,
+)
 
 BENCHMARKS = {
+    "evaluation": evaluation.run,
     "first-frame": first_frame.run,
     "control-call": control_call.run,
     "bulk": bulk.run,
     "link": link.run,
     "registry": registry.run,
+    "scoring": scoring.run,
     "search": search.run,
+    "markers": markers.run,
+    "stall": stall.run,
 }
 
 

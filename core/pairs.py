@@ -292,7 +292,7 @@ class Reading:
                     yield row.pair
                 elif self._rejects is not None:
                     if aside is None:
-                        aside = stack.enter_context(open(self._rejects, "wb"))
+                        aside = stack.enter_context(_new_file(self._rejects))
                     _put_aside(row, self._by_label[row.file], aside)
 
 
@@ -436,6 +436,17 @@ def _not_an_input(rejects: Path, paths: Iterable[Path]) -> None:
             why="the rejected rows would overwrite it",
             try_next="give another path for the rejects",
         )
+
+
+def _new_file(path: Path) -> BinaryIO:
+    try:
+        return open(path, "wb")
+    except OSError as e:
+        raise PairsError(
+            f"{path}: cannot be written",
+            why=e.strerror or str(e),
+            try_next="give a path for the rejects in a folder you can write to",
+        ) from e
 
 
 def _put_aside(row: Row, path: Path, to: BinaryIO) -> None:

@@ -158,7 +158,10 @@ class Freezer:
     ) -> Snapshot:
         """created_at defaults to now; a naive one is UTC. Raises PairsError: no pairs."""
         if not self._by_id:
-            raise PairsError("a snapshot needs at least one pair")
+            raise PairsError(
+                "a snapshot needs at least one pair",
+                try_next="see what is wrong with the rows: qa pairs check FILE…",
+            )
         ids = sorted(self._by_id)
         hashes = b"".join(self._by_id[i][:HASH_BYTES] for i in ids)
         lessons = b"".join(self._by_id[i][HASH_BYTES:] for i in ids)

@@ -79,14 +79,17 @@ def read_sources(path: Path) -> SourcesFile:
             raise UsageError(
                 f"{path}: larger than {MAX_BYTES >> 20} MiB; that is no source registry"
             )
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as e:
-        raise UsageError(f"{path}: cannot be read", why=str(e)) from e
+        text = path.read_bytes().decode("utf-8-sig")  # line ends inside a text stay what they are
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: cannot be read", why=str(e), try_next="save it as UTF-8") from e
+    except OSError as e:
+        why = e.strerror or str(e)
+        raise UsageError(f"{path}: cannot be read", why=why, try_next="give a readable file") from e
     try:
         if kind == "csv":
             return _checked(_csv_rows(text, path))
         if kind == "jsonl":
-            return _checked([json.loads(line) for line in text.splitlines() if line.strip()])
+            return _checked([json.loads(line) for line in text.split("\n") if line.strip()])
         return from_data(json.loads(text), str(path))
     except (ValueError, RecursionError, csv.Error) as e:
         raise UsageError(f"{path}: not {kind.upper()}", why=str(e)) from e
@@ -155,7 +158,7 @@ def write_sources(rows: Iterable[Mapping[str, Any]], patterns: Mapping[str, str]
 
 
 def _csv_rows(text: str, path: Path) -> list[Any]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     if "source_id" not in (reader.fieldnames or []):
         raise UsageError(
             f"{path}: no column source_id",

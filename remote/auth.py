@@ -75,7 +75,7 @@ class TerminalPrompter:
         return self._line("Type 'accept' to file it: ") == "accept"
 
     def _line(self, prompt: str) -> str | None:
-        print(prompt, end="", file=sys.stderr, flush=True)
+        print(f"{prompt.rstrip()} ", end="", file=sys.stderr, flush=True)
         try:
             line = sys.stdin.readline()
         except KeyboardInterrupt:

@@ -80,7 +80,10 @@ class ChannelDuplex:
                     part.append(data)
                     moved = bool(data) or moved
                     if size > max_output:
-                        raise RouteError(f"{name} printed more than {max_output} bytes")
+                        raise RouteError(
+                            f"{name} printed more than {max_output} bytes",
+                            try_next="let it print less",
+                        )
                     if not data:
                         break
             if ended and not moved:

@@ -53,6 +53,9 @@ class Carrier(Protocol):
     def helper(self) -> HelperClient: ...
 
 
+ODD = "connect again; if it stays, look at the host: qa doctor --host NAME"
+
+
 def plain(text: object, limit: int = 500) -> str:
     """Host text as one harmless line: no controls, no escapes, no end."""
     cleaned = re.sub(
@@ -64,7 +67,7 @@ def plain(text: object, limit: int = 500) -> str:
 def error_from(problem: Any) -> QAError:
     """The agent's {code, what, …} as one of our errors."""
     if not isinstance(problem, dict):
-        return RouteError("the agent answered in a way this program does not know")
+        return RouteError("the agent answered in a way this program does not know", try_next=ODD)
     code, what = problem.get("code"), plain(problem.get("what", "it failed"))
     if code == "busy":
         holder = plain(problem.get("holder", "unknown"), 128)
@@ -76,7 +79,7 @@ def error_from(problem: Any) -> QAError:
         error.holder = holder
         return error
     if code in ("no_job", "not_found"):
-        return NotFound(what)
+        return NotFound(what, try_next="qa jobs list tells what is there")
     if code in ("disk_full", "disk"):
         return DiskFull(
             "the host's disk is full" if code == "disk_full" else what,
@@ -90,10 +93,12 @@ def error_from(problem: Any) -> QAError:
     if code == "active":
         return JobActive(what, try_next="stop it first, or wait for its end: qa jobs watch")
     if code == "bad_name":
-        return UsageError(what)
+        return UsageError(what, try_next="a path below the work folder, without .. and links")
     if code == "os":
-        return EnvironmentProblem(f"on the host: {what}")
-    return JobError(what)
+        return EnvironmentProblem(
+            f"on the host: {what}", try_next="look at its work folder: qa doctor --host NAME"
+        )
+    return JobError(what, try_next="look at the job and at the host: qa jobs list, qa doctor")
 
 
 def start_agent(stream: Duplex, token: str, python: str) -> Duplex:

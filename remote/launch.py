@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from core.errors import RouteError
 from core.jobdir import ACTIVE, ENDED, LOST, JobSpec, JobState
-from remote.helper_client import Carrier, plain
+from remote.helper_client import ODD, Carrier, plain
 
 _STATUSES = ACTIVE | ENDED
 _TEXT = frozenset({"status", "boot_id", "reason", "waiting_for", "node", "scheduler_id"})
@@ -78,7 +78,7 @@ class DirectLauncher:
         """All jobs of the work folder, oldest first."""
         answer = self._route.helper().call("list_jobs", timeout=60.0)
         if not isinstance(answer, list):
-            raise RouteError("the host sent an odd list of jobs")
+            raise RouteError("the host sent an odd list of jobs", try_next=ODD)
         return [
             (plain(row["id"], 128), state_from(row.get("state")))
             for row in answer

@@ -224,10 +224,16 @@ def open_leg(spot: Spot, sock: Any, prompter: Prompter, ring: KeyRing) -> Leg:
         keys.check(transport.get_remote_server_key(), prompter)
         login = Login(spot.title, spot.user, spot.login, prompter, ring, spot.required)
         login.run(transport)
-    except BaseException:
+    except BaseException as e:
         sock.close()
         if transport is not None:
             transport.close()
+        if isinstance(e, (paramiko.SSHException, EOFError, ConnectionError)):  # at any moment
+            raise HostUnreachable(
+                f"{spot.title} ended the connection before the login was done",
+                why=str(e) or repr(e),
+                try_next="connect again; if it stays, look at your network and VPN",
+            ) from e
         raise
     return Leg(spot, transport, meter, login.human)
 
@@ -238,13 +244,14 @@ def _configure(transport: Transport, keys: HostKeys) -> None:
     options.ciphers = [c for c in CIPHERS if c in options.ciphers]
     options.digests = [d for d in DIGESTS if d in options.digests]
     transport.host_key_algorithms = tuple(keys.algorithms())
-    transport.banner_timeout = HANDSHAKE_S
-    transport.handshake_timeout = HANDSHAKE_S
+    # Silence is for `_handshake` to tell of, which knows it from a wrong answer.
+    transport.banner_timeout = transport.handshake_timeout = 2 * HANDSHAKE_S
     transport.channel_timeout = CHANNEL_S
     transport.daemon = True
 
 
 def _handshake(transport: paramiko.Transport, spot: Spot) -> None:
+    """Raises HostUnreachable."""
     try:
         transport.start_client(timeout=HANDSHAKE_S)
     except paramiko.ssh_exception.IncompatiblePeer as e:
@@ -259,3 +266,9 @@ def _handshake(transport: paramiko.Transport, spot: Spot) -> None:
             why=str(e),
             try_next="check address and port in hosts.yaml; a server under load may also do this",
         ) from e
+    if not transport.initial_kex_done:  # start_client returns as if all were well
+        raise HostUnreachable(
+            f"{spot.title} takes the connection, but says nothing",
+            why=f"no answer to the greeting within {HANDSHAKE_S:.0f} s",
+            try_next="the line may be dead in between: check your network and VPN, then connect again",
+        )

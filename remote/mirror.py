@@ -41,6 +41,7 @@ LIMIT = 2 << 30  # bytes of one growing file; a job that runs wild must not fill
 BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 SILENT_S = 20.0  # the follower beats every 2 s
 TOUCH_S = 1.0
+AGAIN = "it is tried again by itself; the job goes on"
 
 
 class Mirror:
@@ -122,7 +123,9 @@ class Mirror:
                     if self._stop.is_set():
                         return
                     self.cuts += 1
-                    self.trouble = e if isinstance(e, QAError) else RouteError(plain(e))
+                    self.trouble = (
+                        e if isinstance(e, QAError) else RouteError(plain(e), try_next=AGAIN)
+                    )
                 tries = 0 if self.bytes > before else tries + 1
                 pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
                 self._stop.wait(pause * random.uniform(0.75, 1.25))
@@ -131,7 +134,11 @@ class Mirror:
         except OSError as e:
             self.error = _local_error(e, self.into)
         except Exception as e:  # a fault of ours: a thread must not end without a word
-            self.error = JobError(f"the mirror of {self.job_id} failed", why=repr(e))
+            self.error = JobError(
+                f"the mirror of {self.job_id} failed",
+                why=repr(e),
+                try_next=f"it goes on where it stopped: qa logs {self.job_id} --follow",
+            )
         finally:
             if not self._stop.is_set() or self.error is not None:
                 self.done.set()
@@ -163,9 +170,11 @@ class Mirror:
             try:
                 data = stream.recv(SILENT_S)
             except TimeoutError:
-                raise LinkLost(f"the host has said nothing for {SILENT_S:.0f} s") from None
+                raise LinkLost(
+                    f"the host has said nothing for {SILENT_S:.0f} s", try_next=AGAIN
+                ) from None
             if not data:
-                raise LinkLost("the host ended the stream")
+                raise LinkLost("the host ended the stream", try_next=AGAIN)
             self.heard, self.trouble = time.monotonic(), None
             for header, body in reader.feed(data):
                 if self._take(header, body, copies):
@@ -243,7 +252,11 @@ def _local_error(e: OSError, into: Path) -> QAError:
             f"the disk of this machine is full: {into}",
             try_next="free space, then open the job again: it goes on where it stopped",
         )
-    return JobError(f"the mirror in {into} cannot be written", why=str(e))
+    return JobError(
+        f"the mirror in {into} cannot be written",
+        why=str(e),
+        try_next="make that folder writable, then open the job again: it goes on where it stopped",
+    )
 
 
 def _json(path: Path) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("torch", "transformers", "peft", "trl", "datasets", "accelerate")
 PYTHON = (3, 11)
+UNFIT = "see that `python` of the host in hosts.yaml is Python 3.11 or newer, and connect again"
 GIB = 1 << 30
 SKEW_S = 5.0
 INDEX_S = 8  # seconds the package index has to answer
@@ -61,12 +62,12 @@ def _read(stream: Duplex) -> Facts:
         facts = json.loads(data)
     except (ValueError, TimeoutError, RecursionError) as e:
         raise RouteError(
-            "the host could not say what it is", why=plain(stream.stderr_tail())
+            "the host could not say what it is", why=plain(stream.stderr_tail()), try_next=UNFIT
         ) from e
     finally:
         stream.close()
     if not isinstance(facts, dict):
-        raise RouteError("the host could not say what it is")
+        raise RouteError("the host could not say what it is", try_next=UNFIT)
     return facts
 
 
@@ -261,6 +262,7 @@ def _index(route: Route) -> Finding:
 
 def _slurm(route: Route) -> Finding:
     from remote import slurm
+    from remote.slurm.survey import misfits
 
     title = "Slurm"
     wanted = route.host.launcher == "slurm"
@@ -275,7 +277,17 @@ def _slurm(route: Route) -> Finding:
             "jobs cannot be submitted" if wanted else "not used: this host's launcher is `direct`",
             e.try_next,
         )
-    return Finding("slurm", title, "pass" if wanted else "info", plain(found.summary, 200))
+    detail = plain(found.summary, 300)
+    if not wanted:
+        return Finding("slurm", title, "info", detail)
+    accounts = ", ".join(sorted({a.account for a in found.accounts}))
+    detail += f" · accounts: {plain(accounts, 200)}" if accounts else ""
+    wrong = misfits(found, route.host.slurm or slurm.SlurmSettings())
+    if wrong:
+        said = plain("; ".join(wrong), 400)
+        hint = "mend the `slurm:` block of this host in hosts.yaml"
+        return Finding("slurm", title, "fail", detail, f"jobs would be refused: {said}", hint)
+    return Finding("slurm", title, "pass", detail)
 
 
 def _torch(route: Route) -> Finding:

@@ -78,7 +78,11 @@ class Route:
                 self._drop()
                 self._human = human  # a login that did not come to its end says nothing of it
                 self._state = failed
-                self._error = e if isinstance(e, QAError) else RouteError(str(e) or repr(e))
+                self._error = (
+                    e
+                    if isinstance(e, QAError)
+                    else RouteError(str(e) or repr(e), try_next="connect again")
+                )
                 raise
             legs = list(self._legs)
             self._human = any(leg.human for leg in legs)
@@ -217,7 +221,11 @@ class Route:
                 raise (
                     self._error
                     if isinstance(self._error, LinkLost)
-                    else LinkLost(f"there is no link to {self.host.name}", try_next="connect first")
+                    else LinkLost(
+                        f"there is no link to {self.host.name}",
+                        why=self._error.what if self._error else "",
+                        try_next="try again in a moment, or connect: ctrl+r in the app",
+                    )
                 )
             try:
                 return legs[-1].transport.open_session(timeout=CHANNEL_S)
@@ -265,7 +273,7 @@ class Route:
         whole connection. So `head` on the host makes the end of the input.
         """
         if any("\0" in word for word in argv):
-            raise RouteError("a NUL cannot be part of a command")
+            raise RouteError("a NUL cannot be part of a command", try_next="leave it out")
         script = f"head -c {len(input)} | {shlex.join(argv)}" if input else shlex.join(argv)
         redirect = "" if input else " </dev/null"
         stream = self.execute(["/bin/sh", "-c", script + redirect])
@@ -284,7 +292,11 @@ class Route:
             return paramiko.SFTPClient(channel)
         except (paramiko.SSHException, EOFError, OSError) as e:
             channel.close()
-            raise RouteError(f"{self.host.name} offers no SFTP", why=str(e)) from e
+            raise RouteError(
+                f"{self.host.name} offers no SFTP",
+                why=str(e),
+                try_next="qa sync needs none; or ask the administrators for the sftp subsystem",
+            ) from e
 
     def agent(self, *words: str, bare: bool = True) -> Duplex:
         """Start an agent command; bare=False: with the packages and environment of the jobs."""

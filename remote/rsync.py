@@ -186,7 +186,9 @@ def _run(
 ) -> None:
     with socket_of(route) as path, tempfile.NamedTemporaryFile(prefix="qa-names-") as listed:
         if path is None:
-            raise RouteError("this connection cannot be shared with rsync")
+            raise RouteError(
+                "this connection cannot be shared with rsync", try_next="use --no-rsync"
+            )
         listed.write(b"\0".join(os.fsencode(n) for n in names) + b"\0")
         listed.flush()
         shell = [sys.executable, "-I", "-S", str(Path(__file__).with_name("rsync_shell.py"))]

@@ -249,9 +249,9 @@ def _open(route: Route, asked: dict[str, Any]) -> paramiko.Channel:
         return direct(route, asked["tcp"])
     argv = asked.get("exec")
     if not isinstance(argv, list) or not argv or not all(isinstance(w, str) for w in argv):
-        raise RouteError("an odd request on the shared connection")
+        raise RouteError("an odd request on the shared connection", try_next="connect again")
     if any("\0" in word for word in argv):
-        raise RouteError("a NUL cannot be part of a command")
+        raise RouteError("a NUL cannot be part of a command", try_next="leave it out")
     import paramiko
 
     channel = route.session()

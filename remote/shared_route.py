@@ -31,6 +31,7 @@ CHUNK = 1 << 18
 HELLO_S = 5.0
 OPEN_S = 30.0  # a channel on a slow link
 MAX_OUTPUT = 8 << 20
+OWNER = "end the program that holds the connection (the app, a followed log), then connect again"
 
 
 class SharedRoute:
@@ -150,7 +151,7 @@ class SharedRoute:
                 raise FrameError("no answer")
         except TimeoutError as e:
             sock.close()
-            raise LinkLost("the owner of the connection does not answer") from e
+            raise LinkLost("the owner of the connection does not answer", try_next=OWNER) from e
         except (OSError, FrameError) as e:
             sock.close()
             raise _no_owner(self.host.name) from e
@@ -169,7 +170,7 @@ class SharedRoute:
     ) -> Completed:
         """Run to the end. Raises LinkLost; RouteError if it takes or prints too much."""
         if any("\0" in word for word in argv):
-            raise RouteError("a NUL cannot be part of a command")
+            raise RouteError("a NUL cannot be part of a command", try_next="leave it out")
         script = f"head -c {len(input)} | {shlex.join(argv)}" if input else shlex.join(argv)
         redirect = "" if input else " </dev/null"
         stream = self.execute(["/bin/sh", "-c", script + redirect])
@@ -261,7 +262,9 @@ class SharedDuplex:
             while self._code is None:
                 self._more(until, keep=True)
                 if len(self._out) + len(self._err) > max_output:
-                    raise RouteError(f"{name} printed more than {max_output} bytes")
+                    raise RouteError(
+                        f"{name} printed more than {max_output} bytes", try_next="let it print less"
+                    )
         except TimeoutError:
             raise RouteError(
                 f"{name} did not end in time on the host",
@@ -341,7 +344,7 @@ def _frames_within(
 def _error(said: Any) -> QAError:
     """An owner's error as the same of ours."""
     if not isinstance(said, dict):
-        return RouteError("the owner of the connection refused")
+        return RouteError("the owner of the connection refused", try_next=OWNER)
     kind = getattr(errors, str(said.get("error")), None)
     known = isinstance(kind, type) and issubclass(kind, QAError)
     words = {k: plain(said.get(k, "")) for k in ("why", "try_next")}

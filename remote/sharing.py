@@ -162,7 +162,9 @@ class Sharing:
             listening.close()
             self._unlock()
             raise EnvironmentProblem(
-                f"{self.path}: no socket can be made there", why=e.strerror or str(e)
+                f"{self.path}: no socket can be made there",
+                why=e.strerror or str(e),
+                try_next="QA_STATE moves it; it must be on a local disk and its path short",
             ) from e
         self._socket = listening
         if self._own:

@@ -121,7 +121,9 @@ def _ssh_g(host: str, options: list[str]) -> str:
             try_next="a `Match exec` of the ssh configuration may hang: try `ssh -G` by hand",
         ) from e
     except OSError as e:
-        raise MissingComponent(f"{binary} cannot be run", why=str(e)) from e
+        raise MissingComponent(
+            f"{binary} cannot be run", why=str(e), try_next="install the OpenSSH client"
+        ) from e
     if done.returncode != 0:
         said = [_one_line(line) for line in done.stderr.decode("utf-8", "replace").splitlines()]
         said = [line for line in said if line and not line.startswith("Pseudo-terminal")]
@@ -179,7 +181,9 @@ def _values_without_ssh(spec: HopSpec) -> Values:
     try:
         found = paramiko.SSHConfig.from_text(text).lookup(spec.host)
     except Exception as e:  # it raises many kinds
-        raise SettingsError(f"{file} cannot be read", why=_one_line(str(e))) from e
+        raise SettingsError(
+            f"{file} cannot be read", why=_one_line(str(e)), try_next="correct that file"
+        ) from e
     values: Values = {
         key: [str(v) for v in value] if isinstance(value, list) else [str(value)]
         for key, value in found.items()
@@ -218,7 +222,10 @@ def _resolve(spec: HopSpec, path: list[HopSpec], *, follow: bool) -> Resolved:
             found = _resolve(hop, [*path, spec], follow=not jumps)
             jumps += [*found.jumps, _without_jumps(found)]
         if len(jumps) > MAX_HOPS:
-            raise SettingsError(f"more than {MAX_HOPS} jump hosts on the way to {spec.host!r}")
+            raise SettingsError(
+                f"more than {MAX_HOPS} jump hosts on the way to {spec.host!r}",
+                try_next="correct ProxyJump in the ssh configuration",
+            )
     return _hop(spec, values, tuple(jumps))
 
 
@@ -382,7 +389,8 @@ class _Expander:
             name = found.group(1)
             if name not in os.environ:
                 raise SettingsError(
-                    f"the ssh configuration of {self.spec.host!r} uses ${{{name}}}, which is not set"
+                    f"the ssh configuration of {self.spec.host!r} uses ${{{name}}}, which is not set",
+                    try_next=f"set {name}, or write the path out",
                 )
             return os.environ[name]
 

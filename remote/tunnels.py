@@ -62,7 +62,9 @@ def direct(route: Any, port: Any) -> paramiko.Channel:
     except (paramiko.SSHException, EOFError, OSError) as e:
         if transport.is_active():
             raise _refused(port, plain(getattr(e, "text", e))) from e
-        raise LinkLost("the link to the host was cut", why=str(e)) from e
+        raise LinkLost(
+            "the link to the host was cut", why=str(e), try_next="connect through the tunnel again"
+        ) from e
 
 
 def check_port(port: Any) -> int:

@@ -71,6 +71,8 @@ EVALUATE = (
     Key("enter", "open_answer", "whole answer", "The highlighted answer in full", bound=False),
     Key("v", "choose_version", "version", "Choose whose evaluation is shown"),
     Key("c", "categories", "categories", "Scores by question category, on or off"),
+    Key("f", "flips", "flips", "What the version before had right, and the other way round"),
+    Key("r", "report", "report", "The whole report; `qa report --out FILE.html` is for leadership"),
     Key("e", "evaluate", "evaluate", "Start an evaluation of this version on the host"),
 )
 

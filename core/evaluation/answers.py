@@ -1,6 +1,7 @@
 """Files of answers: one JSON object a line, {id, answer, latency_s?, tokens?, finish?, …}.
 
-The same form whether a model wrote them here, on another machine, or another program did.
+The same form whether a model wrote them here, on another machine, or another program did. Systems
+that were asked here add how the answer came about (`Trace`), which scoring does not need.
 `AnswerLog` appends while an evaluation runs and picks up again after it was killed.
 """
 
@@ -11,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,44 @@ from core.jobdir import write_atomic
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """How an answer came about; kept beside it, row for row.
+
+    prompt: the whole prompt, template included.  raw: what was generated, control tokens included.
+    batch: questions asked together.  seconds: from asking that batch to its last answer.
+    first_token_s: seconds to the first token.  device: where.  model: as the server names it.
+    attempts: requests it took.
+    """
+
+    prompt: str = ""
+    raw: str = ""
+    prompt_tokens: int | None = None
+    batch: int = 1
+    seconds: float | None = None
+    first_token_s: float | None = None
+    device: str = ""
+    model: str = ""
+    attempts: int = 1
+
+    def as_row(self) -> dict[str, Any]:
+        row: dict[str, Any] = {"prompt": self.prompt, "raw": self.raw, "batch": self.batch}
+        for name in ("prompt_tokens", "device", "model"):
+            if getattr(self, name):
+                row[name] = getattr(self, name)
+        for name in ("seconds", "first_token_s"):
+            if (value := getattr(self, name)) is not None:
+                row[name] = round(value, 6)
+        if self.attempts > 1:
+            row["attempts"] = self.attempts
+        return row
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One answer as it was given.
 
     latency_s: seconds from question to whole answer, asked alone; None where it was one of a batch.
-    finish: "stop", "length" (cut off at the token limit) or "".
+    finish: "stop", "length" (cut off at the token limit) or "".  trace: None once read back.
     """
 
     id: str
@@ -32,8 +66,9 @@ class Answer:
     latency_s: float | None = None
     tokens: int | None = None
     finish: str = ""
+    trace: Trace | None = field(default=None, compare=False, repr=False)
 
-    def as_row(self, **more: Any) -> dict[str, Any]:
+    def as_row(self, /, **more: Any) -> dict[str, Any]:
         row: dict[str, Any] = {"id": self.id, "answer": self.answer}
         if self.latency_s is not None:
             row["latency_s"] = round(self.latency_s, 6)
@@ -41,7 +76,7 @@ class Answer:
             row["tokens"] = self.tokens
         if self.finish:
             row["finish"] = self.finish
-        return row | more
+        return row | (self.trace.as_row() if self.trace else {}) | more
 
 
 def read_answers(path: Path) -> dict[str, Answer]:
@@ -105,12 +140,15 @@ class AnswerLog:
     def has(self, question_id: str, question: str) -> bool:
         return self._hashes.get(question_id) == question_hash(question)
 
-    def add(self, answer: Answer, question: str, **more: Any) -> None:
+    def add(self, answer: Answer, question: str, /, **more: Any) -> None:
         digest = question_hash(question)
-        row = answer.as_row(question=digest, **more)
+        row = answer.as_row(**{**more, "question": digest})
         # one write of one line: a kill tears at most the last
-        self._file.write(json.dumps(row, ensure_ascii=True).encode() + b"\n")
-        self.done[answer.id] = answer
+        left = json.dumps(row, ensure_ascii=True).encode() + b"\n"
+        while left:  # a disk that is filling up takes a part without an error
+            left = left[self._file.write(left) or 0 :]
+        # a long prompt is kept on disk, not for the whole run in memory
+        self.done[answer.id] = replace(answer, trace=None)
         self._hashes[answer.id] = digest
 
     def reuse(self, path: Path, about: Mapping[str, Any], questions: Mapping[str, str]) -> int:
@@ -135,8 +173,9 @@ class AnswerLog:
             question = questions.get(answer.id)
             if question is None or self.has(answer.id, question):
                 continue
-            if json.loads(line).get("question") == question_hash(question):
-                self.add(answer, question, reused=True)
+            row = json.loads(line)
+            if row.pop("question", None) == question_hash(question):
+                self.add(answer, question, **{**row, "reused": True})
                 taken += 1
         return taken
 

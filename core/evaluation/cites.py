@@ -36,6 +36,15 @@ class Cited:
     wanted: int
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Registered sources among the kept markers."""
+        return tuple(
+            text[len("<<SRC:") : -len(">>")]
+            for text, cls in self.kept
+            if cls in ("correct", "wrong_entity", "stale")
+        )
+
+    @property
     def malformed(self) -> int:
         return self.markers - self.well_formed
 

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import Refused
-from core.evaluation.statistics import mcnemar, wilson
+from core.evaluation.causes import CAUSES
+from core.evaluation.metrics import is_right
+from core.evaluation.paired import Item, compare_items
+from core.evaluation.regressions import is_severe
+from core.evaluation.statistics import clustered
 
 
 def compare_scores(
@@ -14,8 +18,17 @@ def compare_scores(
 ) -> dict[str, Any]:
     """Version b against a, from their scores.json. Only questions that both answered count.
 
-    Gives accuracy {a, b} (Wilson 95 % over the shared questions), flips {regressions, improvements} (rows
-    with id, category, question, before, after) and p_value (exact McNemar, two-sided).
+    n            questions both answered
+    accuracy     {a, b}: Wilson 95 % over them
+    flips        {regressions, improvements, severe}: rows with id, category, question, before,
+                 after, severe and cause; severe ones first among the regressions, and by id on their
+                 own ("any severe regression needs a person")
+    p_value      exact McNemar, two-sided
+    difference   b - a with a 95 % bootstrap interval, the wordings of one item drawn together
+    mdd          the smallest true difference this many questions could show, power 80 %
+    categories   category → n, wins, losses (of b), p_value, holm_p
+    causes       {a, b}: cause → n, where the scores have causes
+
     Raises Refused when the two were asked different golden sets.
     """
     if a["golden"]["sha256"] != b["golden"]["sha256"]:
@@ -25,9 +38,16 @@ def compare_scores(
         )
     before, after = _rows(a, system), _rows(b, system)
     shared = [i for i in before if i in after]
-    right_a, right_b = (sum(_right(rows[i]) for i in shared) for rows in (before, after))
-    worse = [i for i in shared if _right(before[i]) and not _right(after[i])]
-    better = [i for i in shared if _right(after[i]) and not _right(before[i])]
+    clusters = [str(after[i].get("cluster") or i) for i in shared]
+    items = [
+        Item(i, str(after[i]["category"]), cluster, is_right(after[i]), is_right(before[i]))
+        for i, cluster in zip(shared, clusters, strict=True)
+    ]
+    tested = compare_items(items)
+    severe = [i for i in shared if is_severe(before[i], after[i])]
+    worse = [i.id for i in items if i.second and not i.first]
+    worse = [i for i in worse if i in severe] + [i for i in worse if i not in severe]
+    better = [i.id for i in items if i.first and not i.second]
 
     def flip(i: str) -> dict[str, Any]:
         return {
@@ -36,19 +56,26 @@ def compare_scores(
             "question": after[i]["question"],
             "before": before[i]["answer"],
             "after": after[i]["answer"],
+            "severe": i in severe,
+            "cause": after[i].get("cause"),
         }
 
     return {
         "n": len(shared),
         "accuracy": {
-            "a": wilson(right_a, len(shared)).as_dict(),
-            "b": wilson(right_b, len(shared)).as_dict(),
+            name: clustered([(int(is_right(rows[i])), 1) for i in shared], clusters).as_dict()
+            for name, rows in (("a", before), ("b", after))
         },
         "flips": {
             "regressions": [flip(i) for i in worse],
             "improvements": [flip(i) for i in better],
+            "severe": severe,
         },
-        "p_value": mcnemar(len(better), len(worse)),
+        "p_value": tested.p_value,
+        "difference": tested.bootstrap.as_dict() if tested.bootstrap else None,
+        "mdd": tested.mdd,
+        "categories": tested.categories,
+        "causes": {"a": _causes(before), "b": _causes(after)},
     }
 
 
@@ -56,5 +83,6 @@ def _rows(scores: Mapping[str, Any], system: str) -> dict[str, Mapping[str, Any]
     return {row["id"]: row for row in scores["questions"] if row["system"] == system}
 
 
-def _right(row: Mapping[str, Any]) -> bool:
-    return bool(row["grade"] == "correct")
+def _causes(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    found = [row.get("cause") for row in rows.values()]
+    return {cause: n for cause in CAUSES if (n := found.count(cause))}

@@ -14,43 +14,48 @@ from typing import Literal
 
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.normalise import Prepared, normalise
+from core.evaluation.patterns import any_of
 
 Expects = Literal["answer", "live", "refusal"]
 """What is right for a question: an answer, a hand-over to a live tool, or a plain refusal."""
 
 _SUBJECT = r"(?:i|we|this model|this assistant|as an ai[\w ]{0,30},? i)"
-_STATEMENTS = [
-    # the speaker cannot
-    rf"\b{_SUBJECT}(?: am| are|'m|'re)? (?:sorry,? (?:but )?i )?"
+# what the speaker cannot do: these follow the subject
+_SPEAKER = [
+    r"(?: am| are|'m|'re)? (?:sorry,? (?:but )?i )?"
     r"(?:cannot|can't|can not|am unable|am not able|unable|not able|could not|couldn't)\b",
-    rf"\b{_SUBJECT} (?:can|could) only (?:help|answer|guess|assist)\b",
-    rf"\b{_SUBJECT} (?:do not|don't|did not) (?:currently |actually )?"
-    r"(?:have|know|possess|hold|recogni[sz]e)\b",
-    rf"\b{_SUBJECT} (?:would|will|could|can) (?:only |just )?(?:be )?(?:guess|not guess)",
-    rf"\b{_SUBJECT} (?:have|hold) no (?:\w+ ){{0,2}}(?:information|record|data|knowledge|access)\b",
-    rf"\b{_SUBJECT} know (?:of )?no(?:thing)?\b",
-    rf"\b{_SUBJECT}(?: am|'m) not (?:aware|familiar|sure|certain)\b",
-    rf"\bnot an? [\w -]{{1,60}} (?:that )?{_SUBJECT} (?:have|know)\b",
-    rf"\bno [\w -]{{1,60}} (?:that )?{_SUBJECT} (?:know|am aware)\b",
-    r"\bunable to (?:answer|confirm|provide|say|tell|verify|help)\b",
-    r"\b(?:outside|beyond) (?:of )?(?:what|my|the scope|our)\b",
-    r"\bnot something (?:i|we|that can be)\b",
-    # the question needs something fresher
-    r"\b(?:needs?|requires?|calls? for|question for) (?:live|real-time|current|up-to-date)\b",
-    r"\b(?:has|have|needs?) to be (?:looked up|checked|asked)(?: [\w-]+){0,2} live\b",
-    r"\b(?:must|should|has to|needs to) be (?:looked up|checked|fetched) (?:live|in real time)\b",
-    r"\bmy (?:stored |training )?(?:knowledge|information|data|training) (?:is|was|has|ends)\b"
-    r"[\w ,-]{0,20}\b(?:fixed|frozen|static|limited|cut|cutoff|out of date|not live|not current)\b",
-    r"\bcannot be (?:answered|known|given|told) from (?:stored|static|fixed|training)\b",
-    r"\bfrom stored knowledge\b",
-    r"\blive data from\b",
-    r"\b(?:please )?(?:defer|deferring) to (?:a |the )?live\b",
+    r" (?:can|could) only (?:help|answer|guess|assist)\b",
+    r" (?:do not|don't|did not) (?:currently |actually )?(?:have|know|possess|hold|recogni[sz]e)\b",
+    r" (?:would|will|could|can) (?:only |just )?(?:be )?(?:guess|not guess)",
+    r" (?:have|hold) no (?:\w+ ){0,2}(?:information|record|data|knowledge|access)\b",
+    r" know (?:of )?no(?:thing)?\b",
+    r"(?: am|'m) not (?:aware|familiar|sure|certain)\b",
 ]
-_STATEMENT = re.compile("|".join(f"(?:{s})" for s in _STATEMENTS))
-# one cheap look before the expensive one: no statement is without one of these
+_STATEMENTS = [
+    rf"{_SUBJECT}(?:{'|'.join(_SPEAKER)})",
+    rf"not an? [\w -]{{1,60}} (?:that )?{_SUBJECT} (?:have|know)\b",
+    rf"no [\w -]{{1,60}} (?:that )?{_SUBJECT} (?:know|am aware)\b",
+    r"unable to (?:answer|confirm|provide|say|tell|verify|help)\b",
+    r"(?:outside|beyond) (?:of )?(?:what|my|the scope|our)\b",
+    r"not something (?:i|we|that can be)\b",
+    # the question needs something fresher
+    r"(?:needs?|requires?|calls? for|question for) (?:live|real-time|current|up-to-date)\b",
+    r"(?:has|have|needs?) to be (?:looked up|checked|asked)(?: [\w-]+){0,2} live\b",
+    r"(?:must|should|has to|needs to) be (?:looked up|checked|fetched) (?:live|in real time)\b",
+    r"my (?:stored |training )?(?:knowledge|information|data|training) (?:is|was|has|ends)\b"
+    r"[\w ,-]{0,20}\b(?:fixed|frozen|static|limited|cut|cutoff|out of date|not live|not current)\b",
+    r"cannot be (?:answered|known|given|told) from (?:stored|static|fixed|training)\b",
+    r"from stored knowledge\b",
+    r"live data from\b",
+    r"(?:please )?(?:defer|deferring) to (?:a |the )?live\b",
+]
+_STATEMENT = re.compile(rf"\b(?:{'|'.join(f'(?:{s})' for s in _STATEMENTS)})")
+# A cheap look before the expensive one: every statement holds one of these.
 _HINT = re.compile(
-    r"\b(?:can|cannot|could|couldn|unable|not|no|don|guess|live|real|current|up-to-date|know|"
-    r"knowledge|outside|beyond|information|data|training|nothing)\b"
+    any_of(
+        "can't|not |unable|could|only |don't|guess|have no |hold no |know|aware|outside|beyond|live|"
+        "real|current|up-to-date|my |stored|cannot".split("|")
+    )
 )
 _TOOL = re.compile(r"(?<![\w/.])[a-z]{2,20}(?:_[a-z0-9]{1,20}){1,6}(?![\w/.]*\w)")
 _PAGE = re.compile(r"https?://\S|\b(?:[\w-]{1,60}\.){1,5}(?:org|edu|gov|net|com)\b")
@@ -91,7 +96,7 @@ def read(answer: Prepared, expected_tools: Sequence[str] = ()) -> Deferral:
 
 
 def says_it_will_not_answer(normalised: str) -> bool:
-    return bool(_HINT.search(normalised) and _STATEMENT.search(normalised))
+    return _HINT.search(normalised) is not None and _STATEMENT.search(normalised) is not None
 
 
 def tools_named(normalised: str) -> tuple[str, ...]:

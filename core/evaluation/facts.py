@@ -5,28 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from core.evaluation.labels import (
-    COUNT_NOUNS,
     NAME_WITH_DIGIT,
     Expected,
-    NumberLabel,
     Rule,
     TextFact,
     content_words,
     denied,
+    denies_something,
     opening_yes_no,
     padded,
 )
-from core.evaluation.normalise import PREPOSITIONS, Prepared, Quantity, convert, words_before
+from core.evaluation.matching import NumberLabel, equal, same_kind, says_so
+from core.evaluation.normalise import PREPOSITIONS, Prepared, Quantity, words_before
+from core.evaluation.sides import mixed_up
 
 F1_THRESHOLD = 0.6
-CONVERTED_TOLERANCE = 0.01  # rounding, where a unit had to be converted
+_DIGIT = re.compile(r"\d")
 
 _FILLERS = frozenset("of the a an total main usable up about".split())
+_TOTALS = frozenset("total altogether overall combined sum".split())
 _SAME_THING = {"ram": "memory", "dram": "memory", "hbm2": "hbm", "hbm3": "hbm", "hbm2e": "hbm"}
-# other names of a counted thing; a GPU is mostly counted by its model: "four A100s"
-_SAME_NOUN = {"gpu": re.compile(r"card|accelerator|(?:a|b|h|l|p|t|v|gh|mi|rtx)\d{1,4}\w?")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,16 @@ class FactResult:
 
 @dataclass(frozen=True, slots=True)
 class FactCheck:
-    """rule: which rule graded (see core.evaluation.labels). f1: only where token F1 was counted."""
+    """rule: which rule graded (see core.evaluation.labels). f1: only where token F1 was counted.
+
+    misplaced: a value of the labels is said of something it does not belong to.
+    """
 
     rule: Rule
     results: tuple[FactResult, ...]
     contradictions: tuple[str, ...] = ()
     f1: float | None = None
+    misplaced: bool = False
 
     @property
     def all_there(self) -> bool:
@@ -66,7 +71,8 @@ def check(expected: Expected, answer: Prepared) -> FactCheck:
     results: list[FactResult] = []
     f1 = None
     if expected.rule == "key_facts":
-        results += [_check_text(t, answer, phrase) for t in expected.texts]
+        denies = bool(expected.texts) and denies_something(answer)
+        results += [_check_text(t, answer, phrase, denies) for t in expected.texts]
         results += [_check_number(n, answer, phrase)[0] for n in expected.numbers]
     else:
         literals = {q.literal for q in answer.quantities}
@@ -76,7 +82,17 @@ def check(expected: Expected, answer: Prepared) -> FactCheck:
     if expected.rule.endswith("f1"):
         f1 = _f1(expected, answer)
         results.append(FactResult(f"token F1 > {F1_THRESHOLD}", f1 > F1_THRESHOLD, f"{f1:.2f}"))
-    return FactCheck(expected.rule, tuple(results), _contradictions(expected, answer, phrase), f1)
+    mixed: tuple[str, ...] = ()
+    for sides in expected.sides:
+        mixed += mixed_up(sides, answer)
+    contradictions = mixed + _contradictions(expected, answer, phrase)
+    return FactCheck(
+        expected.rule,
+        tuple(results),
+        contradictions,
+        f1,
+        bool(mixed) or _elsewhere(expected, answer, results),
+    )
 
 
 def forbidden_texts(expected: Expected, answer: Prepared) -> tuple[str, ...]:
@@ -90,32 +106,57 @@ def forbidden_texts(expected: Expected, answer: Prepared) -> tuple[str, ...]:
 def unsupported(expected: Expected, answer: Prepared, limit: int = 50) -> tuple[str, ...]:
     """Numbers, and names with digits, that neither question, expected answer nor facts contain.
 
-    A deterministic count of confabulation: it cannot say that a number is false, only that nothing
-    the question rests on supports it. 0 and 1 are passed over (one is also a pronoun). At most
-    `limit` are given.
+    At most `limit` are given. See core.evaluation.confabulation for the metric that allows for what
+    cited sources say.
     """
-    out: dict[str, None] = {}
-    labelled = (*expected.numbers, *expected.guards)
-    for q in answer.quantities:
-        known = q.value in expected.known_values or q.literal in expected.known_words
-        known = known or any(n.unit and q.unit and _equal(n, q) for n in labelled)
-        if not known and q.value not in (0.0, 1.0):
-            out.setdefault(str(q))
-            if len(out) >= limit:
-                return tuple(out)
-    for word in answer.words:
-        if word.isalpha() or word in expected.known_words:
-            continue
-        if NAME_WITH_DIGIT.fullmatch(word):
-            out.setdefault(word)
-            if len(out) >= limit:
-                break
-    return tuple(out)
+    return tuple(unsupported_details(expected, answer))[:limit]
 
 
-def _check_text(fact: TextFact, answer: Prepared, phrase: str) -> FactResult:
+def unsupported_details(expected: Expected, answer: Prepared) -> dict[str, float | None]:
+    """Number as it stands with what it counts → its value; name → None. Numbers first."""
+    out = {str(q): q.value for q in unsupported_numbers(expected, answer)}
+    out.update(dict.fromkeys(unsupported_names(expected, answer)))
+    return out
+
+
+def unsupported_numbers(expected: Expected, answer: Prepared) -> list[Quantity]:
+    """0 and 1 are passed over (one is also a pronoun)."""
+    if not answer.quantities:
+        return []
+    known_values, known_words = expected.known_values, expected.known_words
+    unknown = [
+        q
+        for q in answer.quantities
+        if q.value not in known_values
+        and q.value not in (0.0, 1.0)
+        and q.literal not in known_words
+    ]
+    if not unknown:
+        return unknown
+    labelled = [n for n in (*expected.numbers, *expected.guards) if n.unit]
+    return [q for q in unknown if not (q.unit and any(equal(n, q) for n in labelled))]
+
+
+def unsupported_names(expected: Expected, answer: Prepared) -> list[str]:
+    """Words with a letter and a digit ("a100")."""
+    if not answer.quantities and not _DIGIT.search(answer.text):
+        return []
+    known = expected.known_words
+    return [
+        w for w in answer.words if w not in known and not w.isalpha() and _is_name_with_digit(w)
+    ]
+
+
+@lru_cache(maxsize=50_000)
+def _is_name_with_digit(word: str) -> bool:
+    return NAME_WITH_DIGIT.fullmatch(word) is not None
+
+
+def _check_text(fact: TextFact, answer: Prepared, phrase: str, denies: bool) -> FactResult:
     for alternative in fact.alternatives:
-        if alternative in phrase and denied(alternative, answer) == fact.negated:
+        if alternative not in phrase:
+            continue
+        if (denies and denied(alternative, answer)) == fact.negated:
             return FactResult(fact.shown, True, alternative.strip())
     return FactResult(fact.shown, False)
 
@@ -123,103 +164,61 @@ def _check_text(fact: TextFact, answer: Prepared, phrase: str) -> FactResult:
 def _check_number(
     fact: NumberLabel, answer: Prepared, phrase: str
 ) -> tuple[FactResult, Quantity | None]:
+    other = ""
+    for q in answer.quantities:
+        if not same_kind(fact, q, answer):
+            continue
+        if equal(fact, q):
+            return FactResult(fact.shown, True, str(q)), q
+        if not other and (not (fact.unit or fact.nouns) or says_so(fact, q)):
+            other = str(q)
     for alias in fact.aliases:
         if alias in phrase:
             return FactResult(fact.shown, True, alias.strip()), None
-    other = ""
-    for q in answer.quantities:
-        if not _same_kind(fact, q, answer):
-            continue
-        if _equal(fact, q):
-            return FactResult(fact.shown, True, str(q)), q
-        if not other and (not (fact.unit or fact.nouns) or _says_so(fact, q)):
-            other = str(q)
     return FactResult(fact.shown, False, other), None
-
-
-def _same_kind(fact: NumberLabel, q: Quantity, answer: Prepared) -> bool:
-    """Does this number measure or count what the fact measures or counts?"""
-    if q.value is None:
-        return False
-    if not fact.unit and not fact.nouns:
-        return not (fact.unitless and q.unit)
-    if fact.unit and q.unit:
-        return convert(1.0, q.unit, fact.unit) is not None
-    if q.unit:
-        return False
-    counted = q.counted
-    head = fact.unit or fact.nouns[-1]
-    if fact.nouns and head in q.nouns:
-        return True
-    if _any_is(head, counted):
-        return True
-    if any(n in COUNT_NOUNS for n in counted) or (fact.unit and counted):
-        return False
-    # "How many GPUs …?" "4 A100" and "The number of GPUs is 4."
-    return fact.named_in_question or _any_is(head, words_before(answer.text, q.start))
-
-
-def _says_so(fact: NumberLabel, q: Quantity) -> bool:
-    """The same kind by its own unit or noun: "EPYC 7742" beside "128 cores" is no count of cores."""
-    if fact.unit:
-        return bool(q.unit) and convert(1.0, q.unit, fact.unit) is not None
-    return not q.unit and _any_is(fact.nouns[-1], q.counted)
-
-
-def _any_is(head: str, nouns: Sequence[str]) -> bool:
-    same = _SAME_NOUN.get(head)
-    return head in nouns or (same is not None and any(same.fullmatch(n) for n in nouns))
-
-
-def _equal(fact: NumberLabel, q: Quantity) -> bool:
-    if q.value is None:
-        return False
-    if not fact.unit or not q.unit or q.unit == fact.unit:
-        return _close(q.value, fact.value, fact.tolerance)
-    tolerance = max(fact.tolerance, CONVERTED_TOLERANCE)
-    value = convert(q.value, q.unit, fact.unit)
-    if value is not None and _close(value, fact.value, tolerance):
-        return True
-    # memory is sold in powers of two: 1 TB is also written 1,024 GB
-    binary = convert(q.value, _binary(q.unit), _binary(fact.unit))
-    return binary is not None and _close(binary, fact.value, tolerance)
-
-
-def _binary(unit: str) -> str:
-    return unit[0] + "ib" if len(unit) == 2 and unit.endswith("b") else unit
-
-
-def _close(a: float, b: float, tolerance: float) -> bool:
-    return abs(a - b) <= tolerance * abs(b) + 1e-9 * max(abs(a), abs(b), 1.0)
 
 
 def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[str, ...]:
     """Values beside a right one that differ from it, for the same thing; yes against no.
 
-    Values that the question or the expected answer contain are no contradiction: they belong to
-    the other side of a comparison.
+    A value that the question or the expected answer contains is no second value for the same thing:
+    it belongs to another one, and is wrong only where it is said of the wrong side (see
+    core.evaluation.sides).
     """
     out: list[str] = []
     if expected.yes_no:
         said = opening_yes_no(answer.text)
         if said and said != expected.yes_no:
             out.append(f"says {said}, expected {expected.yes_no}")
+    unknown = [q for q in answer.quantities if q.value not in expected.known_values]
+    if not unknown:
+        return tuple(out)
     for fact in (*expected.numbers, *expected.guards):
         if not fact.unit and not fact.nouns:
             continue
-        _, right = _check_number(fact, answer, phrase)
+        others = [q for q in unknown if says_so(fact, q) and not equal(fact, q)]
+        right = _check_number(fact, answer, phrase)[1] if others else None
         if right is None:
             continue
-        for q in answer.quantities:
-            if (
-                q.value not in expected.known_values
-                and _says_so(fact, q)
-                and not _equal(fact, q)
-                and _same_thing(_thing(right, fact), _thing(q, fact))
-            ):
+        for q in others:
+            same = _same_thing(_thing(right, fact), _thing(q, fact))
+            if same and _in_total(q, answer) == _in_total(right, answer):
                 out.append(f"says {q} beside {right}")
                 break
     return tuple(dict.fromkeys(out))
+
+
+def _elsewhere(expected: Expected, answer: Prepared, results: Sequence[FactResult]) -> bool:
+    """A number is missing, and in its place stands one the labels have for something else."""
+    if not expected.numbers or not answer.quantities:
+        return False
+    if all(r.matched or not r.found for r in results):
+        return False
+    return any(
+        q.value in expected.known_values and same_kind(n, q, answer) and not equal(n, q)
+        for n in expected.numbers
+        for q in answer.quantities
+    )
 
 
 def _thing(q: Quantity, fact: NumberLabel) -> frozenset[str]:
@@ -234,6 +233,13 @@ def _thing(q: Quantity, fact: NumberLabel) -> frozenset[str]:
     near = q.counted
     head = fact.nouns[-1]
     return frozenset(near[: near.index(head)] if head in near else ()) - _FILLERS
+
+
+def _in_total(q: Quantity, answer: Prepared) -> bool:
+    """ "8 GPUs in each node, 192 in total" is one fact, not two values for it."""
+    return not _TOTALS.isdisjoint(q.nouns) or not _TOTALS.isdisjoint(
+        words_before(answer.text, q.start, 3)
+    )
 
 
 def _same_thing(a: frozenset[str], b: frozenset[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,14 +11,15 @@ from pydantic import Field, model_validator
 
 from core import locations
 from core.errors import UsageError
-from core.evaluation.metrics import SystemScore, correct_by_id
+from core.evaluation.metrics import SystemScore, items
+from core.evaluation.paired import Comparison, compare_items
+from core.evaluation.regressions import Regressions
 from core.evaluation.statistics import (
     Bound,
     Proportion,
     Verdict,
+    holm,
     items_needed,
-    mcnemar,
-    minimum_detectable_difference,
     verdict,
     wilson,
 )
@@ -28,7 +29,8 @@ Decision = Literal["GO", "NO-GO", "UNDECIDED"]
 METRICS = (
     "accuracy accuracy_attempted citation_presence citation_precision citation_recall "
     "citation_right fabricated fabricated_answers wrong_entity malformed stale deferral right_tool "
-    "false_refusal wrong_but_cited unsupported latency_p95 probe_facts probe_citation_right"
+    "tool_named false_refusal wrong_but_cited unsupported confabulated canaries latency_p95 "
+    "probe_facts probe_citation_right"
 ).split()
 
 
@@ -81,16 +83,26 @@ class RetrievalRule(Settings):
     action: str
 
 
+class RegressionRule(Settings):
+    """Against the previous version: more severe regressions than `at_most` need a person."""
+
+    at_most: int = Field(default=0, ge=0)
+    action: str = "Read these answers; release only if a person accepts every one of them"
+
+
 class Gates(Settings):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     gates: tuple[Gate, ...] = Field(min_length=1)
     retrieval: RetrievalRule
+    regressions: RegressionRule | None = RegressionRule()
 
     @model_validator(mode="after")
     def _ids_differ(self) -> Gates:
         ids = [g.id for g in self.gates]
-        if len(set(ids)) != len(ids) or "retrieval" in ids:
-            raise ValueError("every gate needs an id of its own, and none may be 'retrieval'")
+        if len(set(ids)) != len(ids) or {"retrieval", "regressions"} & set(ids):
+            raise ValueError(
+                "every gate needs an id of its own, and none may be 'retrieval' or 'regressions'"
+            )
         return self
 
 
@@ -131,33 +143,16 @@ class GateResult:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two systems on the same items. wins: items only the first has right; losses: only the second.
-
-    detectable: the smallest true difference (0..1) this many items could show, power 80 %.
-    """
-
-    metric: str
-    n: int
-    wins: int
-    losses: int
-    p_value: float
-    detectable: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 def compare(first: SystemScore, second: SystemScore) -> Comparison:
-    """Exact McNemar on the items both systems were asked."""
-    a, b = correct_by_id(first), correct_by_id(second)
-    shared = [i for i in a if i in b]
-    wins = sum(a[i] and not b[i] for i in shared)
-    losses = sum(b[i] and not a[i] for i in shared)
-    n = len(shared)
-    detectable = minimum_detectable_difference(n, (wins + losses) / n) if n and n <= 5000 else None
-    return Comparison("accuracy", n, wins, losses, mcnemar(wins, losses), detectable)
+    """Both systems on the items both were asked."""
+    return compare_items(items(first, second))
+
+
+def compare_all(first: SystemScore, others: Mapping[str, SystemScore]) -> dict[str, Comparison]:
+    """`compare` with each of the others; holm_p is corrected over all of them."""
+    found = {name: compare(first, other) for name, other in others.items()}
+    corrected = holm({name: c.p_value for name, c in found.items()})
+    return {name: replace(c, holm_p=corrected[name]) for name, c in found.items()}
 
 
 def judge(
@@ -166,8 +161,13 @@ def judge(
     probe: Mapping[str, Proportion],
     against_retrieval: Comparison | None,
     reason: str = "",
+    lost: Regressions | None = None,
 ) -> list[GateResult]:
-    """All gates of one candidate. probe: "facts", "citation_right" on unseen wording, if measured."""
+    """All gates of one candidate.
+
+    probe: "facts", "citation_right" on unseen wording, if measured.  lost: against the previous
+    version; None, where it was not asked, leaves that gate out.
+    """
     results = []
     for gate in gates.gates:
         if gate.metric == "latency_p95":
@@ -176,11 +176,13 @@ def judge(
         p = candidate.metrics.get(gate.metric)
         if gate.metric.startswith("probe_"):
             p = probe.get(gate.metric.removeprefix("probe_"))
-            if gate.optional and p is None:
-                continue
+        if gate.optional and p is None:
+            continue
         results.append(_proportion(gate, p or wilson(0, 0), gates.confidence, candidate))
     if gates.retrieval.required:
         results.append(_retrieval(gates.retrieval, against_retrieval, reason))
+    if gates.regressions is not None and lost is not None:
+        results.append(_regressions(gates.regressions, lost))
     return results
 
 
@@ -196,21 +198,28 @@ def gate_of(gates: Gates, metric: str) -> Gate | None:
     return next((g for g in gates.gates if g.metric == metric), None)
 
 
-def weak_categories(candidate: SystemScore, target: float) -> list[tuple[str, Proportion]]:
-    """Categories whose observed accuracy is below the target, the weakest first."""
+def weak_categories(parts: Mapping[str, Proportion], bound: Bound) -> list[tuple[str, Proportion]]:
+    """Categories on the wrong side of the target as observed, the worst first: by the lower bound
+    where more is better, by the upper one where less is.
+    """
+
+    def badness(p: Proportion) -> float:
+        return (p.low or 0.0) if bound.at_least else -(p.high or 0.0)
+
     weak = [
         (name, p)
-        for name, p in candidate.categories.items()
-        if p.estimate is not None and p.estimate < target
+        for name, p in parts.items()
+        if p.estimate is not None
+        and (p.estimate < bound.target if bound.at_least else p.estimate > bound.target)
     ]
-    return sorted(weak, key=lambda item: item[1].estimate or 0.0)
+    return sorted(weak, key=lambda item: (badness(item[1]), item[0]))
 
 
 def _proportion(gate: Gate, p: Proportion, confidence: float, system: SystemScore) -> GateResult:
     bound = gate.bound(confidence)
     result = verdict(p, bound)
     needed = items_needed(p, bound)
-    shown = wilson(p.k, p.n, confidence)
+    shown = wilson(p.k, p.n, confidence, p.n_effective)
     detail = f"{p.k} of {p.n}" if p.n else "not measured: nothing of this kind in the answers"
     if result == "UNDECIDED" and p.n:
         detail += (
@@ -218,10 +227,13 @@ def _proportion(gate: Gate, p: Proportion, confidence: float, system: SystemScor
             if needed
             else "; at this rate no number of items would decide"
         )
-    if gate.metric == "accuracy" and result != "PASS" and gate.at_least is not None:
-        weak = weak_categories(system, gate.at_least)
-        if weak:
-            detail += "; weak: " + ", ".join(f"{name} {w.k}/{w.n}" for name, w in weak)
+    action = gate.action
+    parts = system.categories if gate.metric == "accuracy" else system.parts.get(gate.metric, {})
+    weak = weak_categories(parts, bound) if result != "PASS" and len(parts) > 1 else []
+    if weak:
+        named = ", ".join(f"{name} ({w.k}/{w.n})" for name, w in weak)
+        detail += f"; weak: {named}"
+        action += f": {named}"
     return GateResult(
         gate.id,
         gate.title,
@@ -233,7 +245,7 @@ def _proportion(gate: Gate, p: Proportion, confidence: float, system: SystemScor
         shown.high,
         p.n,
         needed,
-        gate.action,
+        action,
         detail,
     )
 
@@ -298,6 +310,32 @@ def _retrieval(rule: RetrievalRule, c: Comparison | None, reason: str) -> GateRe
     )
 
 
+def _regressions(rule: RegressionRule, lost: Regressions) -> GateResult:
+    """No interval decides here: one answer that misleads where the last version did not is a matter
+    for a person, so too many are UNDECIDED until one has looked.
+    """
+    n = len(lost.severe)
+    many = n > rule.at_most
+    shown = ", ".join(lost.severe[:5]) + (f" and {n - 5} more" if n > 5 else "")
+    detail = f"{len(lost.lost)} of {lost.n} questions lost against the previous version, {n} severe"
+    if n:
+        detail += f" (now contradicted or with an invented source): {shown}"
+    return GateResult(
+        "regressions",
+        "Severe regressions",
+        "severe_regressions",
+        f"≤ {rule.at_most}, else a person decides",
+        "UNDECIDED" if many else "PASS",
+        None,
+        None,
+        None,
+        lost.n,
+        None if many else 0,
+        rule.action,
+        detail,
+    )
+
+
 def pick_candidate(names: Sequence[str], wanted: str | None = None) -> str:
     """Which system the gates judge: the one asked for, else tuned, else the last that is no baseline.
 
@@ -311,5 +349,5 @@ def pick_candidate(names: Sequence[str], wanted: str | None = None) -> str:
         return wanted
     if "tuned" in names:
         return "tuned"
-    own = [n for n in names if n not in ("base", "retrieval", "previous")]
+    own = [n for n in names if n not in ("base", "retrieval", "base+retrieval", "previous")]
     return own[-1] if own else names[-1]

@@ -1,37 +1,33 @@
 """A model that answers: base with or without an adapter, greedy, in left-padded batches.
 
-torch is imported when a model is loaded, not when this module is. Answers do not depend on the
-batch they were in: in fp32 a batch gives the tokens that one question at a time gives.
+torch is imported when a model is loaded, not when this module is. In fp32 a batch gives the tokens
+that one question at a time gives. In bf16 it need not: two tokens may be so close that the order of a
+sum decides, and that differs with the number of rows; `qa-eval` looks how often it happens.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from core.errors import UsageError
-from core.evaluation.answers import Answer
+from core.evaluation.answers import Answer, Trace
+from core.evaluation.decode import greedy
+from core.evaluation.engines import Question, Unanswered
+from core.evaluation.packing import pack
+from core.evaluation.prompting import Prompter, context_of
 
 Dtype = Literal["bfloat16", "float32"]
 SMALLEST_COSINE = 0.95
 """A merged adapter must point where the trained one pointed; below it the adapter is not merged."""
 
 
-class Question(Protocol):
-    """What is needed of a golden question."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def question(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """A loaded model. notes: what was decided while loading, for the record."""
+    """A loaded model, an `engines.Engine`. notes: what was decided while loading, for the record."""
 
     model: Any = field(repr=False)
     tokenizer: Any = field(repr=False)
@@ -43,21 +39,13 @@ class Generator:
 
     def prompt_ids(self, question: str) -> list[int]:
         """The question in the model's own chat template, ready for the answer to begin."""
-        messages = [{"role": "user", "content": self._harmless(question)}]
-        ids = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True
-        )["input_ids"]
-        room = self._context() - self.max_new_tokens
-        if len(ids) > room:  # keep both ends: the template stands there
-            ids = ids[: room // 2] + ids[len(ids) - (room - room // 2) :]
-        return list(ids)
+        return self._prompter().ids(question)
 
     def answer_alone(self, question: Question) -> Answer:
         """One answer with its latency: from the text of the question to the text of the answer."""
         start = time.perf_counter()
-        answer = self._generate([question])[0]
-        took = time.perf_counter() - start
-        return Answer(answer.id, answer.answer, took, answer.tokens, answer.finish)
+        answer = self._generate([question], [self.prompt_ids(question.question)])[0]
+        return replace(answer, latency_s=time.perf_counter() - start)
 
     def answer_batches(
         self, questions: Sequence[Question], batch_size: int
@@ -66,59 +54,74 @@ class Generator:
 
         The longest first: if memory does not suffice, it shows at once.
         """
-        by_length = sorted(questions, key=lambda q: (-len(self.prompt_ids(q.question)), q.id))
+        prompter = self._prompter()
+        prompts = {q.id: prompter.ids(q.question) for q in questions}
+        by_length = sorted(questions, key=lambda q: (-len(prompts[q.id]), q.id))
         for start in range(0, len(by_length), batch_size):
-            yield self._generate(by_length[start : start + batch_size])
+            batch = by_length[start : start + batch_size]
+            yield self._generate(batch, [prompts[q.id] for q in batch])
 
-    def _generate(self, questions: Sequence[Question]) -> list[Answer]:
-        import torch
+    def settle(self) -> int:
+        return settle_threads(self)
 
-        prompts = [self.prompt_ids(q.question) for q in questions]
-        width = max(map(len, prompts))
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=self.device)
-        mask = torch.tensor(
-            [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.device
+    def unanswered(self) -> tuple[Unanswered, ...]:
+        return ()
+
+    def close(self) -> None:
+        """Nothing to release: the memory goes with the object."""
+
+    def _generate(self, questions: Sequence[Question], prompts: list[list[int]]) -> list[Answer]:
+        start = time.perf_counter()
+        first: list[float] = []
+        said = greedy(
+            self.model,
+            prompts,
+            max_new_tokens=self.max_new_tokens,
+            stop_ids=self.stop_ids,
+            pad_id=self.tokenizer.pad_token_id,
+            device=self.device,
+            first_token=lambda: first.append(time.perf_counter() - start),
         )
-        with torch.inference_mode():
-            out = self.model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=self.max_new_tokens,
-                do_sample=False,
-                num_beams=1,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                eos_token_id=sorted(self.stop_ids),
-                pad_token_id=pad,
-            )
+        seconds = time.perf_counter() - start
+        prompter = self._prompter()
         return [
-            self._answer(q.id, row)
-            for q, row in zip(questions, out[:, width:].tolist(), strict=True)
+            self._answer(q.id, prompter, prompt, tokens, len(questions), seconds, first)
+            for q, prompt, tokens in zip(questions, prompts, said, strict=True)
         ]
 
-    def _answer(self, question_id: str, tokens: list[int]) -> Answer:
-        end = next((n for n, t in enumerate(tokens) if t in self.stop_ids), None)
-        said = tokens if end is None else tokens[:end]
-        text = self.tokenizer.decode(said, skip_special_tokens=True).strip()
-        finish = "length" if end is None else "stop"
-        return Answer(question_id, text, None, len(said), finish)
+    def _answer(
+        self,
+        question_id: str,
+        prompter: Prompter,
+        prompt: list[int],
+        tokens: list[int],
+        batch: int,
+        seconds: float,
+        first: list[float],
+    ) -> Answer:
+        ended = bool(tokens) and tokens[-1] in self.stop_ids
+        said = tokens[:-1] if ended else tokens
+        trace = Trace(
+            prompt=prompter.text(prompt),
+            raw=prompter.text(tokens),
+            prompt_tokens=len(prompt),
+            batch=batch,
+            seconds=seconds,
+            first_token_s=first[0] if first else None,
+            device=self.device,
+        )
+        return Answer(
+            question_id,
+            prompter.said(said),
+            None,
+            len(said),
+            "stop" if ended else "length",
+            trace,
+        )
 
-    def _harmless(self, text: str) -> str:
-        """A question must not open a turn of its own: control tokens in it become plain text."""
-        # not every tokenizer lists its turn markers among the special tokens
-        added = [t for t in self.tokenizer.get_added_vocab() if t[:1] in "<["]
-        for token in sorted(
-            {*self.tokenizer.all_special_tokens, *added}, key=lambda t: (-len(t), t)
-        ):
-            if token in text:
-                text = text.replace(token, token[:1] + " " + token[1:])
-        return text
-
-    def _context(self) -> int:
-        length = getattr(self.model.config, "max_position_embeddings", None) or 4096
-        return int(min(length, self.tokenizer.model_max_length or length))
+    def _prompter(self) -> Prompter:
+        context = context_of(self.model.config, self.tokenizer)
+        return Prompter(self.tokenizer, context, self.max_new_tokens)
 
 
 def load(
@@ -154,6 +157,8 @@ def load(
         model, note = _with_adapter(model, adapter)
         notes.append(note)
     model = model.to(device).eval()
+    if packed := pack(model):
+        notes.append(f"{packed} layers packed for this CPU")
     return Generator(
         model, tokenizer, frozenset(stop_ids), device, dtype, max_new_tokens, tuple(notes)
     )

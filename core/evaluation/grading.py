@@ -12,10 +12,12 @@ step: the answer counts as deferred, and as incorrect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from core.evaluation import deferral, facts
+from core.evaluation.confabulation import MAX_KEPT, Support, unsupported_details
 from core.evaluation.deferral import Deferral, Expects, expects
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.labels import Expected, expect
@@ -29,7 +31,9 @@ class Graded:
     """rule: what graded: a rule of core.evaluation.labels, or "deferral" or "refusal".
 
     deferred: handed over or, where a plain refusal is right, refused.  unsupported: numbers and
-    names with digits that nothing supports.  missing, contradictions, forbidden: why it is wrong.
+    names with digits that nothing supports.  confabulated: these and other names, what cited
+    sources say allowed for.  missing, contradictions, forbidden: why it is wrong.  misplaced: what
+    is wrong stands in the labels, for something else.
     """
 
     grade: Grade
@@ -40,6 +44,8 @@ class Graded:
     contradictions: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
+    confabulated: tuple[str, ...] = ()
+    misplaced: bool = False
 
 
 class Grader:
@@ -50,16 +56,19 @@ class Grader:
         self.expects: Expects = expects(question)
         self._expected: Expected = expect(question)
 
-    def grade(self, answer: str) -> Graded:
+    def grade(self, answer: str, supports: Sequence[Support] = ()) -> Graded:
+        """supports: what the sources say that the answer cites or should cite."""
         text = Prepared(answer)
         said = deferral.read(text, self.question.expected_tools)
         if not text.words:
             # nothing but markers, blanks or punctuation
             return Graded("not_attempted", "empty", False, said, missing=("any words",))
         forbidden = facts.forbidden_texts(self._expected, text)
-        unsupported = facts.unsupported(self._expected, text)
+        details = facts.unsupported_details(self._expected, text)
+        unsupported = tuple(details)[:MAX_KEPT]
+        confabulated = unsupported_details(self._expected, text, details, supports)
         if self.expects == "live":
-            return self._live(text, said, forbidden, unsupported)
+            return self._live(text, said, forbidden, unsupported, confabulated)
         check = facts.check(self._expected, text)
         deferred = said.deferred
         rule: str = check.rule
@@ -78,7 +87,16 @@ class Grader:
         if self.expects == "refusal" and missing and check.rule != "key_facts":
             missing = ("a statement that there is no answer",)
         return Graded(
-            grade, rule, deferred, said, missing, check.contradictions, forbidden, unsupported
+            grade,
+            rule,
+            deferred,
+            said,
+            missing,
+            check.contradictions,
+            forbidden,
+            unsupported,
+            confabulated,
+            check.misplaced,
         )
 
     def _live(
@@ -87,6 +105,7 @@ class Grader:
         said: Deferral,
         forbidden: tuple[str, ...],
         unsupported: tuple[str, ...],
+        confabulated: tuple[str, ...],
     ) -> Graded:
         missing = []
         if not said.statement:
@@ -100,5 +119,14 @@ class Grader:
             missing += facts.check(self._expected, text).missing
         grade: Grade = "incorrect" if missing or forbidden else "correct"
         return Graded(
-            grade, "deferral", said.deferred, said, tuple(missing), (), forbidden, unsupported
+            grade,
+            "deferral",
+            said.deferred,
+            said,
+            tuple(missing),
+            (),
+            forbidden,
+            unsupported,
+            confabulated,
+            wrong_tool,
         )

@@ -20,8 +20,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from core.evaluation import sides
 from core.evaluation.golden import GoldenQuestion, KeyFact, NumberFact
-from core.evaluation.normalise import UNITS, Prepared, Quantity, normalise, stem, unit_name, words
+from core.evaluation.matching import COUNT_NOUNS, NumberLabel
+from core.evaluation.normalise import (
+    UNITS,
+    Prepared,
+    Quantity,
+    convert,
+    normalise,
+    stem,
+    unit_name,
+    words,
+)
+from core.evaluation.patterns import any_of
+from core.evaluation.sides import Side
 
 Rule = Literal["key_facts", "numbers", "numbers+f1", "token_f1"]
 
@@ -32,12 +45,8 @@ STOP_WORDS = frozenset(
     "their he she which who what where when how not no yes so if then than each per both also only "
     "any all one up out into about over under more most some such other s".split()
 )
-COUNT_NOUNS = frozenset(
-    "core node gpu cpu vcpu socket thread processor card superchip credit su job user file page "
-    "package project resource system site rack proposal member way".split()
-)
 NEGATORS = frozenset("not no never without neither nor cannot none nothing unlike".split())
-_NEGATION = re.compile(rf"\b(?:{'|'.join(sorted(NEGATORS))})\b|n't\b")
+_NEGATION = re.compile(rf"\b{any_of(NEGATORS)}\b|n't\b")
 _CLAUSE = re.compile(r"[.;:,!?](?:\s|$)|\bbut\b")
 _YES_NO = re.compile(r"\W*(yes|no)\b(?! (?:more|fewer|less|later|longer)\b)")
 NAME_WITH_DIGIT = re.compile(r"(?=\w*[^\W\d_])(?=\w*\d)\w+")
@@ -53,33 +62,14 @@ class TextFact:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberLabel:
-    """A number an answer must contain. A label without a unit takes what the expected answer counts.
-
-    unit: a measured unit (a value of UNITS) or "".  nouns: what is counted, head noun last; () for
-    a measured or a bare number.  unitless: a bare number that is no measure, so that "40 GB" is not
-    40 of something.  aliases: padded word strings accepted in its place.
-    """
-
-    shown: str
-    value: float
-    unit: str
-    nouns: tuple[str, ...]
-    tolerance: float = 0.0
-    aliases: tuple[str, ...] = ()
-    named_in_question: bool = False
-    unitless: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Expected:
-    """What an answer to `question` is held against.
+    """What an answer to one question is held against.
 
     guards: numbers that need not be found but must not be contradicted.  known_*: everything that
     supports a number or name in an answer.  content: informative words of the expected answer.
+    sides: the comparisons in the expected answer, one a kind of value (see core.evaluation.sides).
     """
 
-    question: GoldenQuestion
     rule: Rule
     texts: tuple[TextFact, ...]
     numbers: tuple[NumberLabel, ...]
@@ -92,10 +82,27 @@ class Expected:
     known_values: frozenset[float]
     yes_no: str
     forbidden: tuple[tuple[str, re.Pattern[str]], ...]
+    sides: tuple[tuple[Side, ...], ...] = ()
 
 
 def expect(question: GoldenQuestion) -> Expected:
-    """Everything about a question that does not depend on the answer."""
+    """Everything about a question that does not depend on the answer.
+
+    The same labels under another id are read once.
+    """
+    labels = (question.question, question.expected_answer, repr(question.key_facts))
+    known = _EXPECTED.get((*labels, question.forbidden))
+    if known is None:
+        if len(_EXPECTED) >= 20_000:
+            _EXPECTED.clear()
+        known = _EXPECTED[(*labels, question.forbidden)] = _expect(question)
+    return known
+
+
+_EXPECTED: dict[tuple[object, ...], Expected] = {}
+
+
+def _expect(question: GoldenQuestion) -> Expected:
     asked, wanted = _read(question.question), _read(question.expected_answer)
     question_words = frozenset(asked.words)
     texts: list[TextFact] = []
@@ -124,7 +131,6 @@ def expect(question: GoldenQuestion) -> Expected:
     fact_texts = [_read(a) for f in question.key_facts for a in _alternatives(f)]
     supports = [asked, wanted, *fact_texts]
     return Expected(
-        question=question,
         rule=rule,
         texts=tuple(texts),
         numbers=tuple(numbers),
@@ -133,13 +139,14 @@ def expect(question: GoldenQuestion) -> Expected:
         names=names,
         content=content_words(wanted.words, question_words) or Counter(wanted.words),
         question_words=question_words,
-        known_words=frozenset(w for p in supports for w in p.words),
+        known_words=frozenset().union(*[p.words for p in supports]),
         known_values=frozenset(
-            q.value for p in supports for q in p.quantities if q.value is not None
-        )
-        | {n.value for n in numbers},
+            [q.value for p in supports for q in p.quantities if q.value is not None]
+            + [n.value for n in numbers]
+        ),
         yes_no=opening_yes_no(wanted.text),
-        forbidden=tuple((t, _forbidden(t)) for t in question.forbidden if t.strip()),
+        forbidden=tuple([(t, _forbidden(t)) for t in question.forbidden if t.strip()]),
+        sides=_sides(asked, wanted, texts, numbers),
     )
 
 
@@ -162,9 +169,14 @@ def is_negator(word: str) -> bool:
     return word in NEGATORS or word.endswith("n't")
 
 
+def denies_something(text: Prepared) -> bool:
+    """False where no phrase of the text can be denied, which is quicker to tell."""
+    return _NEGATION.search(text.text) is not None and "not only" not in text.text
+
+
 def denied(phrase: str, text: Prepared) -> bool:
     """True if every place of `phrase` stands under a negation in its clause ("has no A100")."""
-    if not _NEGATION.search(text.text) or "not only" in text.text:
+    if not denies_something(text):
         return False
     found = False
     for clause in _CLAUSE.split(text.text):
@@ -179,6 +191,7 @@ def denied(phrase: str, text: Prepared) -> bool:
     return found
 
 
+@lru_cache(maxsize=20_000)
 def _forbidden(text: str) -> re.Pattern[str]:
     """Finds the text as it stands, but not inside a longer word or number ("1.0" in "11.0")."""
     text = text.casefold() if "<<" in text else normalise(text) or text.casefold()
@@ -262,3 +275,41 @@ def _rule_without_facts(
         return "token_f1"
     years = all(value is not None and 1900 <= value < 2100 for _, value in required)
     return "numbers+f1" if years and not names else "numbers"
+
+
+def _sides(
+    asked: Prepared, wanted: Prepared, texts: Sequence[TextFact], numbers: Sequence[NumberLabel]
+) -> tuple[tuple[Side, ...], ...]:
+    """The comparisons among the key facts: numbers of one kind, and texts the question lacks."""
+    kinds: list[list[sides.Value]] = []
+    left = [n for n in numbers if n.unit or n.nouns]
+    while left:
+        first = left[0]
+        kind = [n for n in left if _one_kind(first, n)]
+        left = [n for n in left if not _one_kind(first, n)]
+        if len({n.value for n in kind}) == len(kind) > 1:
+            kinds.append([_number_value(n) for n in kind])
+    phrase = padded(asked.words)
+    told = [t for t in texts if not t.negated and not any(a in phrase for a in t.alternatives)]
+    named: frozenset[str] = frozenset()
+    if len(told) > 3 and len(told) % 2 == 0:
+        # name, value, name, value: each name is itself a fact
+        named = frozenset(w for t in told[::2] for a in t.alternatives for w in a.split())
+        told = told[1::2]
+    if len(told) > 1:
+        kinds.append([sides.text_value(t.shown, t.alternatives) for t in told])
+    return sides.sides_of(asked, wanted, kinds, _NO_NAMES, named) if kinds else ()
+
+
+_NO_NAMES = STOP_WORDS | COUNT_NOUNS | NEGATORS
+
+
+def _one_kind(a: NumberLabel, b: NumberLabel) -> bool:
+    if a.unit or b.unit:
+        return bool(a.unit and b.unit) and convert(1.0, a.unit, b.unit) is not None
+    return a.nouns[-1] == b.nouns[-1]
+
+
+def _number_value(fact: NumberLabel) -> sides.Value:
+    own = frozenset(words(normalise(fact.shown))) | frozenset(fact.nouns)
+    return sides.number_value(fact.shown, own, fact)

@@ -12,7 +12,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from functools import lru_cache
+from typing import NamedTuple
+
+from core.evaluation.aliases import one_spelling
+from core.evaluation.patterns import any_of
 
 # A marker, cut off or whole: its entity id is full of digits that are no claim of the answer.
 _MARKER = re.compile(r"<<[ \t]*SRC\b[^<>\n]*>{0,2}", re.IGNORECASE)
@@ -34,17 +37,17 @@ _CHARACTERS = str.maketrans(
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
     }
 )
-_THIN_SPACE = re.compile("(?<=\\d)[\u00a0\u2009\u202f](?=\\d{3}(?!\\d))")
-_SEPARATOR = re.compile(r"(?<=\d)[,'_](?=\d{3}(?!\d))")
+_THIN_SPACE = re.compile("[\u00a0\u2009\u202f](?<=\\d.)(?=\\d{3}(?!\\d))")
+# Patterns begin with the character they look for and look back from there: `re` then skips to it,
+# where a pattern that begins by looking back is tried at every character.
+_SEPARATOR = re.compile(r"[,'_](?<=\d.)(?=\d{3}(?!\d))")
 _BIT_RATE = re.compile(r"\b([KMGT])(?:b|bit)(?:/s|ps)\b")
 _BYTE_RATE = re.compile(r"\b([KMGTkmgt])B(?:/s|ps)\b")
-_MILLIONS = re.compile(r"(?<=\d)M\b")
-_THOUSANDS = re.compile(r"(?<=\d)[kK]\b")
+_LARGE = re.compile(r"[kKM](?<=\d.)\b")
 _TIMES_AFTER = re.compile(r"(\d) ?x(?=[ ]?[a-z]|[^\w]|$)")
-_TIMES_BEFORE = re.compile(r"(?<![\w])x ?(?=\d)")
+_TIMES_BEFORE = re.compile(r"x(?<!\wx) ?(?=\d)")
 _SCALED = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[ -]?(thousand|million|billion)s?\b")
 _DOLLARS = re.compile(r"\$ ?(\d+(?:\.\d+)?)")
-_SPACES = re.compile(r"\s+")
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 
 _SMALL = {
@@ -59,9 +62,8 @@ _SMALL = {
         "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
     )
 }
-_NUMBER_WORD = "|".join(sorted([*_SMALL, *_SCALES], key=len, reverse=True))
 _NUMBER_WORDS = re.compile(
-    rf"\b(?:{'|'.join(_SMALL)})(?:(?:[ -]|[ ]and[ ])(?:{_NUMBER_WORD})\b)*(?!\w)"
+    rf"\b{any_of(_SMALL)}(?:(?:[ -]|[ ]and[ ]){any_of([*_SMALL, *_SCALES])}\b)*(?!\w)"
 )
 
 _UNIT_SPELLINGS = {
@@ -108,10 +110,8 @@ _FAMILIES: dict[str, tuple[str, float]] = {
     "day": ("time", 1440.0),
     "week": ("time", 10080.0),
 }
-_ATTACHED = "|".join(
-    sorted((u for u in UNITS if u[-1].isalpha() and u not in ("gf", "tf", "pf")), key=len)[::-1]
-)
-_ATTACHED_UNIT = re.compile(rf"(?<=\d)-?((?:{_ATTACHED}|[gtp]f)\b|%)")
+_ATTACHED = re.compile(r"\d(?=-?[a-z%])")
+_ATTACHED_UNIT = re.compile(rf"(\d)-?({any_of(u for u in UNITS if u[-1].isalpha())}\b|%)")
 
 _MONTHS = {
     name: n
@@ -125,9 +125,10 @@ _MONTHS = {
 _MONTH = "|".join(_MONTHS)
 _DATE_US = re.compile(rf"\b({_MONTH})\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}})\b")
 _DATE_EU = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)? (?:of )?({_MONTH})\.?,? (\d{{4}})\b")
+_DATE_SLASHES = re.compile(r"(?<![\d./])(\d{1,2})/(\d{1,2})/((?:19|20)\d\d)(?![\d/])")
 
 _WORD = re.compile(r"\w+(?:/s\b|(?:[.']\w+)+)?\+*|%")
-_NUMBER = re.compile(r"(?<![\w.])(?<![a-z]-)(?<!\d-)\d+(?:\.\d+)*(?!\w)")
+_NUMBER = re.compile(r"\d(?<![\w.].)(?<![a-z]-.)(?<!\d-.)\d*(?:\.\d+)*(?!\w)")
 _FOLLOWING = re.compile(r"[ -]*(\w+(?:/s)?|%)(?=(.?))")
 
 
@@ -148,22 +149,27 @@ def normalise(text: str) -> str:
     if "](" in text:
         text = _LINK.sub(r"\1", text)
     text = _LINE_START.sub("", text) if "\n" in text or text[:1] in "#>-+• 0123456789" else text
-    text = text.translate(_CHARACTERS)
+    if not text.isascii() or "*" in text or "`" in text or "|" in text:
+        text = text.translate(_CHARACTERS)
     if "_" in text:
         text = _UNDERSCORES.sub("", text)
     if "/s" in text or "bps" in text or "Bps" in text:
         text = _BIT_RATE.sub(r"\1bit/s", text)
         text = _BYTE_RATE.sub(r"\1B/s", text)
-    if _DIGIT.search(text):
-        text = _SEPARATOR.sub("", text)
-        text = _THOUSANDS.sub(" thousand", _MILLIONS.sub(" million", text))
+    has_digits = _DIGIT.search(text) is not None
+    if has_digits:
+        text = _LARGE.sub(_large, _SEPARATOR.sub("", text))
     text = _NUMBER_WORDS.sub(_spelled_number, text.casefold())
-    if _DIGIT.search(text):
+    if has_digits or _DIGIT.search(text):
         text = _numbers(text)
-    return _SPACES.sub(" ", text).strip()
+    return one_spelling(" ".join(text.split()))
 
 
 _DIGIT = re.compile(r"\d")
+
+
+def _large(match: re.Match[str]) -> str:
+    return " million" if match[0] == "M" else " thousand"
 
 
 def _numbers(text: str) -> str:
@@ -173,14 +179,26 @@ def _numbers(text: str) -> str:
         text = _SCALED.sub(_scaled_number, text)
     if "$" in text:
         text = _DOLLARS.sub(r"\1 dollar ", text)
-    text = _ATTACHED_UNIT.sub(r" \1", text)
-    if _YEAR.search(text):
+    if _ATTACHED.search(text):
+        text = _ATTACHED_UNIT.sub(r"\1 \2", text)
+    if ("19" in text or "20" in text) and _YEAR.search(text):
         text = _DATE_US.sub(lambda m: _iso(m[3], _MONTHS[m[1]], m[2]), text)
         text = _DATE_EU.sub(lambda m: _iso(m[3], _MONTHS[m[2]], m[1]), text)
+        if "/" in text:
+            text = _DATE_SLASHES.sub(_slashed_date, text)
     return text
 
 
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+
+
+def _slashed_date(match: re.Match[str]) -> str:
+    """Month first, as it is written where these systems stand; day first where only that can be."""
+    first, second = int(match[1]), int(match[2])
+    if first > 12:
+        first, second = second, first
+    possible = 1 <= first <= 12 and 1 <= second <= 31
+    return _iso(match[3], first, str(second)) if possible else match[0]
 
 
 def _iso(year: str, month: int, day: str) -> str:
@@ -227,7 +245,6 @@ def _scaled_number(match: re.Match[str]) -> str:
     return str(int(value)) if value == int(value) else f"{value:g}"
 
 
-@lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """Enough stemming for "A100s" and "nodes"; both sides of a comparison must go through it."""
     if word.endswith("'s"):
@@ -237,9 +254,27 @@ def stem(word: str) -> str:
     return word
 
 
+class _Read(dict[str, tuple[str, ...]]):
+    """Text between two blanks → its words. Answers say the same things again and again; emptied when
+    full, so that a hostile text does not fill the memory.
+    """
+
+    def __missing__(self, piece: str) -> tuple[str, ...]:
+        found = tuple(UNITS[w] if w in UNITS else stem(w) for w in _WORD.findall(piece))
+        if len(piece) <= 40:
+            if len(self) >= 50_000:
+                self.clear()
+            self[piece] = found
+        return found
+
+
+_READ = _Read()
+
+
 def words(normalised: str) -> list[str]:
     """The stemmed words of a normalised text; units in their one spelling."""
-    return [UNITS[w] if w in UNITS else stem(w) for w in _WORD.findall(normalised)]
+    read = _READ
+    return [word for piece in normalised.split() for word in read[piece]]
 
 
 PREPOSITIONS = frozenset(
@@ -249,8 +284,7 @@ PREPOSITIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """A number in a normalised text.
 
     unit: a measured unit of UNITS' values, or "".  nouns: up to four stemmed words that follow in

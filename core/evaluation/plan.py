@@ -12,13 +12,17 @@ from typing import Any
 from core import base_models
 from core.citations import SourceIndex
 from core.errors import MissingComponent, RegistryNotLoaded, UsageError
+from core.evaluation.engines import ENGINES, EngineName
 from core.evaluation.gates import Gates, gates_from, load_gates, pick_candidate
-from core.evaluation.golden import golden_sha256, load_golden
+from core.evaluation.golden.sets import Part, load_set
 from core.evaluation.scores import QuestionSet
 
-MODEL_SYSTEMS = ("base", "tuned", "previous")
+MODEL_SYSTEMS = ("base", "base+retrieval", "previous", "tuned")
 KNOWN_SYSTEMS = (*MODEL_SYSTEMS, "retrieval")
 DEFAULT_MODEL = "smollm2-135m"
+BATCH: dict[EngineName, int] = {"transformers": 32, "endpoint": 8, "vllm": 512}
+"""Questions at a time, unless told otherwise. A step of a small model takes hardly longer for 32 rows
+than for one; a server is somebody else's too; vLLM keeps its own batch full."""
 MAX_NEW_TOKENS = 96
 """An answer ends in its citation: one that is cut off has lost it. Of the sample corpus' answers 8 %
 are longer than 64 tokens, 1 % longer than 96."""
@@ -28,9 +32,14 @@ are longer than 64 tokens, 1 % longer than 96."""
 class Plan:
     """What to evaluate, settled before it starts.
 
-    systems: of KNOWN_SYSTEMS; stored: system → file of answers given elsewhere.  sources: rows of
-    the source registry, or a JSONL file of them.  latency_sample: questions a model is asked alone.
-    reason: stated for releasing a candidate that is not better than retrieval.
+    systems: of KNOWN_SYSTEMS; stored: system → file of answers given elsewhere.  also: further
+    golden files, mounted beside the first.  sources: rows of the source registry, or a JSONL file of
+    them.  latency_sample: questions a model is asked alone; check_batches: ask them in a batch too,
+    and report whose answer differs.  reason: stated for releasing a candidate that is not better
+    than retrieval.  endpoint: address of an OpenAI-compatible API; serve: system → what it is called
+    there; api_key_env: name of the variable with its key.  stall_s, timeout_s: seconds a request may
+    be silent, and last.  accept_unanswered: score what an endpoint did not answer as not attempted.
+    latency: what `qa-eval latency` measured, to go with the scores.
     """
 
     golden: Path
@@ -48,11 +57,22 @@ class Plan:
     candidate: str | None = None
     reason: str = ""
     max_new_tokens: int = MAX_NEW_TOKENS
-    batch_size: int = 16
+    batch_size: int = 32
     latency_sample: int = 12
     limit: int | None = None
     dtype: str = "bfloat16"
     reuse: Mapping[str, Path] = field(default_factory=dict)
+    also: tuple[Path, ...] = ()
+    paraphrases: bool = False
+    engine: EngineName = "transformers"
+    endpoint: str | None = None
+    serve: Mapping[str, str] = field(default_factory=dict)
+    api_key_env: str = ""
+    stall_s: float = 60.0
+    timeout_s: float = 300.0
+    accept_unanswered: bool = False
+    check_batches: bool = True
+    latency: Path | None = None
 
     @classmethod
     def from_settings(cls, s: Mapping[str, Any], out: Path) -> Plan:
@@ -61,14 +81,20 @@ class Plan:
         def path(name: str) -> Path | None:
             return Path(s[name]) if s.get(name) else None
 
-        pairs = s.get("pairs")
+        def paths(name: str) -> tuple[Path, ...]:
+            given = s.get(name)
+            return tuple(map(Path, [given] if isinstance(given, str) else given or ()))
+
+        engine: EngineName = s.get("engine") or (
+            "endpoint" if s.get("endpoint") else "transformers"
+        )
         return cls(
             golden=Path(s["golden"]),
             out=out,
             systems=tuple(s.get("systems") or ("base", "retrieval", "tuned")),
             probe=path("probe"),
             sources=path("sources"),
-            pairs=tuple(map(Path, [pairs] if isinstance(pairs, str) else pairs or ())),
+            pairs=paths("pairs"),
             base_model=str(s.get("base_model") or s.get("model_name") or DEFAULT_MODEL),
             adapter=path("adapter"),
             previous_adapter=path("previous_adapter"),
@@ -77,22 +103,35 @@ class Plan:
             candidate=s.get("candidate"),
             reason=str(s.get("reason") or ""),
             max_new_tokens=int(s.get("max_new_tokens") or MAX_NEW_TOKENS),
-            batch_size=int(s.get("batch_size") or 16),
+            batch_size=int(s.get("batch_size") or BATCH.get(engine, 1)),
             latency_sample=int(s.get("latency_sample", 12)),
             limit=s.get("limit"),
             dtype=str(s.get("dtype") or "bfloat16"),
             reuse={k: Path(v) for k, v in (s.get("reuse") or {}).items() if v},
+            also=paths("also"),
+            paraphrases=bool(s.get("paraphrases")),
+            engine=engine,
+            endpoint=s.get("endpoint"),
+            serve=dict(s.get("serve") or {}),
+            api_key_env=str(s.get("api_key_env") or ""),
+            stall_s=float(s.get("stall_s") or 60.0),
+            timeout_s=float(s.get("timeout_s") or 300.0),
+            accept_unanswered=bool(s.get("accept_unanswered")),
+            check_batches=bool(s.get("check_batches", True)),
+            latency=path("latency"),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The plan's files, read."""
+    """The plan's files, read. parts: the golden files, with the version of each."""
 
     golden: QuestionSet
     probe: QuestionSet | None
     index: SourceIndex
     gates: Gates
+    parts: tuple[Part, ...] = ()
+    latency: Mapping[str, Any] | None = None
 
 
 def check(plan: Plan) -> Inputs:
@@ -112,10 +151,44 @@ def check(plan: Plan) -> Inputs:
                 f"unknown system {name!r}",
                 try_next=f"one of: {', '.join(KNOWN_SYSTEMS)}; others with --answers NAME=FILE",
             )
-    if "retrieval" in plan.systems and not plan.pairs:
+    searching = [name for name in plan.systems if "retrieval" in name]
+    if searching and not plan.pairs:
         raise UsageError(
-            "retrieval has no pairs to search", try_next="give the snapshot's pairs with --pairs"
+            f"{searching[0]} has no pairs to search",
+            try_next="give the snapshot's pairs with --pairs",
         )
+    pick_candidate(names, plan.candidate)
+    if any(name in MODEL_SYSTEMS for name in plan.systems):
+        _check_engine(plan)
+    golden, parts = _questions(plan, plan.golden, *plan.also)
+    return Inputs(
+        golden=golden,
+        probe=_questions(plan, plan.probe)[0] if plan.probe else None,
+        index=_index(plan.sources),
+        gates=plan.gates or load_gates(),
+        parts=parts,
+        latency=_measured(plan.latency),
+    )
+
+
+def _check_engine(plan: Plan) -> None:
+    if plan.engine not in ENGINES:
+        raise UsageError(
+            f"unknown engine {plan.engine!r}", try_next=f"one of: {', '.join(ENGINES)}"
+        )
+    if plan.engine == "endpoint":
+        from core.evaluation.openai_http import server
+
+        if not plan.endpoint:
+            raise UsageError("the engine 'endpoint' needs an address", try_next="--endpoint URL")
+        server(plan.endpoint, plan.api_key_env)
+        strangers = sorted(set(plan.serve) - set(plan.systems) - {"base"})
+        if strangers:
+            raise UsageError(
+                f"--serve {strangers[0]}: no such system is to answer",
+                try_next=f"one of: {', '.join(n for n in plan.systems if n in MODEL_SYSTEMS)}",
+            )
+        return
     for system, adapter, option in (
         ("tuned", plan.adapter, "--adapter"),
         ("previous", plan.previous_adapter, "--previous-adapter"),
@@ -130,17 +203,12 @@ def check(plan: Plan) -> Inputs:
                 why="there is no adapter_config.json",
                 try_next="give the folder that qa-train wrote (…/artifacts/adapter)",
             )
-    pick_candidate(names, plan.candidate)
-    if any(name in MODEL_SYSTEMS for name in plan.systems):
-        _need_packages()
-        base_models.resolve(plan.base_model, verify=False)
-    golden = _questions(plan.golden, plan.limit)
-    return Inputs(
-        golden=golden,
-        probe=_questions(plan.probe, plan.limit) if plan.probe else None,
-        index=_index(plan.sources),
-        gates=plan.gates or load_gates(),
-    )
+    if plan.engine == "vllm":
+        from core.evaluation.vllm_offline import need_vllm
+
+        need_vllm()
+    _need_packages()
+    base_models.resolve(plan.base_model, verify=False)
 
 
 def _need_packages() -> None:
@@ -153,12 +221,27 @@ def _need_packages() -> None:
             )
 
 
-def _questions(path: Path, limit: int | None) -> QuestionSet:
-    questions = load_golden(path)
-    if limit is not None and limit < len(questions):
-        step = len(questions) / max(1, limit)  # spread over the file, so over the categories
-        questions = [questions[int(n * step)] for n in range(max(1, limit))]
-    return QuestionSet(questions, golden_sha256(path))
+def _questions(plan: Plan, *files: Path) -> tuple[QuestionSet, tuple[Part, ...]]:
+    found = load_set(files, paraphrases=plan.paraphrases)
+    questions = found.questions
+    if plan.limit is not None and plan.limit < len(questions):
+        step = len(questions) / max(1, plan.limit)  # spread over the file, so over the categories
+        questions = [questions[int(n * step)] for n in range(max(1, plan.limit))]
+    return QuestionSet(questions, found.sha256), found.parts
+
+
+def _measured(path: Path | None) -> Mapping[str, Any] | None:
+    """What `qa-eval latency` wrote."""
+    if path is None:
+        return None
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        document["targets"]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise UsageError(
+            f"{path}: no latency measurement", why=str(e), try_next="measure with `qa-eval latency`"
+        ) from None
+    return dict(document)
 
 
 def _index(sources: Path | Sequence[Mapping[str, Any]] | None) -> SourceIndex:

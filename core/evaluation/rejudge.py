@@ -7,8 +7,11 @@ from dataclasses import fields
 from typing import Any
 
 from core.errors import UsageError
-from core.evaluation.gates import Comparison, Decision, GateResult, Gates, decide, judge
+from core.evaluation.bootstrap import Difference
+from core.evaluation.gates import Decision, GateResult, Gates, decide, judge
 from core.evaluation.metrics import Latency, SystemScore
+from core.evaluation.paired import Comparison
+from core.evaluation.regressions import regressions
 from core.evaluation.statistics import Proportion, wilson
 
 
@@ -31,6 +34,7 @@ def rejudge(scores: Mapping[str, Any], gates: Gates) -> tuple[Decision, list[Gat
         _proportions(probe, gates.confidence),
         _comparison(_mapping(scores.get("comparisons")).get(f"{name}_vs_retrieval")),
         str(scores.get("stated_reason") or ""),
+        regressions(_questions(scores), name),
     )
     return decide(results), results
 
@@ -44,14 +48,11 @@ def reasons(results: list[GateResult]) -> tuple[str, ...]:
 
 def _candidate(scores: Mapping[str, Any], name: str, confidence: float) -> SystemScore:
     categories = _mapping(_mapping(scores.get("categories")).get(name))
-    questions = scores.get("questions")
-    rows = questions if isinstance(questions, list) else []
+    parts = _mapping(_mapping(scores.get("category_metrics")).get(name))
     seconds = tuple(
         float(row["latency_s"])
-        for row in rows
-        if isinstance(row, Mapping)
-        and row.get("system") == name
-        and isinstance(row.get("latency_s"), int | float)
+        for row in _questions(scores)
+        if row.get("system") == name and isinstance(row.get("latency_s"), int | float)
     )
     return SystemScore(
         rows=(),
@@ -60,6 +61,7 @@ def _candidate(scores: Mapping[str, Any], name: str, confidence: float) -> Syste
         latency=Latency(seconds),
         unanswered=0,
         cut_off=0,
+        parts={m: _proportions(_mapping(part), confidence) for m, part in parts.items()},
     )
 
 
@@ -68,16 +70,28 @@ def _proportions(values: Mapping[str, Any], confidence: float) -> dict[str, Prop
     out = {}
     for name, value in values.items():
         k, n = _mapping(value).get("k"), _mapping(value).get("n")
+        worth = _mapping(value).get("n_effective")
         if isinstance(k, int) and isinstance(n, int) and 0 <= k <= n:
-            out[name] = wilson(k, n, confidence)
+            worth = worth if isinstance(worth, int) and 1 <= worth <= n else None
+            out[name] = wilson(k, n, confidence, worth)
     return out
 
 
 def _comparison(value: Any) -> Comparison | None:
+    """The fields a comparison has had from the beginning must be there; later ones may be missing."""
+    found = _mapping(value)
+    given = {f.name: found[f.name] for f in fields(Comparison) if f.name in found}
     try:
-        return Comparison(**{f.name: value[f.name] for f in fields(Comparison)})
-    except (KeyError, TypeError):
+        if given.get("bootstrap") is not None:
+            given["bootstrap"] = Difference(**given["bootstrap"])
+        return Comparison(**given)
+    except TypeError:
         return None
+
+
+def _questions(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    rows = scores.get("questions")
+    return [r for r in rows if isinstance(r, Mapping)] if isinstance(rows, list) else []
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

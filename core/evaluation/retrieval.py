@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from core.errors import UsageError
@@ -43,6 +43,7 @@ class Found:
     answer: str
     nearest: str
     coverage: float
+    row: int = -1  # number of the pair, -1 if none was near
 
 
 class Store:
@@ -83,29 +84,36 @@ class Store:
 
         leave_out: number of a pair to search without, for judging the search by its own pairs.
         """
-        asked = frozenset(_content(question))
-        row = self._nearest(asked, leave_out)
-        if row is None:
-            return Found(NOTHING_NEAR, "", 0.0)
-        stored, answer = self._pairs[row]
-        coverage = self._coverage(asked, frozenset([*_content(stored), *_content(answer)]))
-        if coverage < self.threshold:
-            return Found(NOTHING_NEAR, "", coverage)
-        return Found(answer, stored, coverage)
+        out = () if leave_out is None else (leave_out,)
+        best = next(iter(self._found(question, 1, out)), None)
+        if best is None or best.coverage < self.threshold:
+            return Found(NOTHING_NEAR, "", best.coverage if best else 0.0)
+        return best
 
-    def _nearest(self, asked: frozenset[str], leave_out: int | None) -> int | None:
+    def nearest(self, question: str, k: int, *, leave_out: Collection[int] = ()) -> list[Found]:
+        """The k nearest pairs that are near enough, best first; fewer or none where they are not."""
+        return [f for f in self._found(question, k, leave_out) if f.coverage >= self.threshold]
+
+    def _found(self, question: str, k: int, leave_out: Collection[int]) -> Iterator[Found]:
+        asked = frozenset(_content(question))
+        for row in self._rows(asked, k, leave_out):
+            stored, answer = self._pairs[row]
+            pair = frozenset([*_content(stored), *_content(answer)])
+            yield Found(answer, stored, self._coverage(asked, pair), row)
+
+    def _rows(self, asked: frozenset[str], k: int, leave_out: Collection[int]) -> list[int]:
         known = sorted((w for w in asked if self._frequency[w]), key=self._rarity)
         if len(self._pairs) >= LARGE:
             frequent = len(self._pairs) // 10
             known = [w for w in known if self._frequency[w] <= frequent] or known[:3]
         if not known:
-            return None
+            return []
         query = " OR ".join(f'"{_term(w)}"' for w in known[:MAX_QUERY_WORDS])
         found = self._db.execute(
-            "SELECT rowid FROM pairs WHERE pairs MATCH ? AND rowid IS NOT ? ORDER BY rank, rowid",
-            (query, leave_out),
-        ).fetchone()
-        return None if found is None else int(found[0])
+            "SELECT rowid FROM pairs WHERE pairs MATCH ? ORDER BY rank, rowid LIMIT ?",
+            (query, k + len(leave_out)),
+        )
+        return [row for (row,) in found if row not in leave_out][:k]
 
     def _rarity(self, word: str) -> tuple[int, str]:
         return self._frequency[word], word

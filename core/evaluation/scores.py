@@ -4,7 +4,10 @@ systems      NAME → metric → {k, n, estimate, low, high, verdict}, and laten
 gates        verdict, estimate, interval, n, n needed and action of each gate
 verdict      GO, NO-GO or UNDECIDED, with its reasons
 comparisons  the candidate against each other system, paired
+             with Holm's correction, a bootstrap interval and the smallest detectable difference
 categories   NAME → category → accuracy
+category_metrics  NAME → metric → category → {k, n, …}, for naming weak areas
+deferral_table, tool_named, confabulated, canaries, causes  NAME → see the modules of those names
 probe        NAME → facts and right citations on unseen wording of trained facts, or null
 questions    one row a question and system: grade, markers with classes, deferred or not
 """
@@ -17,12 +20,14 @@ from typing import Any
 
 from core.citations import SourceIndex
 from core.evaluation.answers import Answer
+from core.evaluation.causes import count
+from core.evaluation.confabulation import Support
+from core.evaluation.garbage import collector_paused
 from core.evaluation.gates import (
-    Comparison,
     Decision,
     GateResult,
     Gates,
-    compare,
+    compare_all,
     decide,
     gate_of,
     judge,
@@ -31,6 +36,8 @@ from core.evaluation.gates import (
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.grading import Grader
 from core.evaluation.metrics import Scored, SystemScore, score
+from core.evaluation.paired import Comparison
+from core.evaluation.regressions import PREVIOUS, regressions
 from core.evaluation.statistics import Proportion, verdict, wilson
 
 ORDER = ("base", "retrieval", "base+retrieval", "previous")
@@ -58,30 +65,38 @@ def build(
     version: str | None = None,
     reason: str = "",
     about: Mapping[str, Any] | None = None,
+    curves: Sequence[Mapping[str, Any]] | None = None,
+    source_facts: Mapping[str, Support] | None = None,
 ) -> dict[str, Any]:
     """Score every system on the same questions and judge the candidate.
 
+    curves: {step, recall, fabricated, refusal} over training, passed through.  source_facts: source
+    id → what is known of it (core.evaluation.confabulation.SourceFacts of the pairs).
     reason: stated reason for releasing a candidate that is not better than retrieval.
     about: how the answers came about (device, models …), passed through.
     Raises RegistryNotLoaded without sources, UsageError if the candidate is no system here.
     """
     names = sorted(answers, key=lambda n: (ORDER.index(n) if n in ORDER else len(ORDER), n))
     chosen = pick_candidate(names, candidate)
-    graders = [Grader(q) for q in golden.questions]
-    systems = {name: score(graders, answers[name], index) for name in names}
-    probed: dict[str, SystemScore] = {}
-    if probe is not None and probe_answers:
-        probe_graders = [Grader(q) for q in probe.questions]
-        probed = {
-            name: score(probe_graders, probe_answers[name], index)
-            for name in names
-            if name in probe_answers
-        }
+    with collector_paused():
+        graders = [Grader(q) for q in golden.questions]
+        systems = {name: score(graders, answers[name], index, source_facts) for name in names}
+        probed: dict[str, SystemScore] = {}
+        if probe is not None and probe_answers:
+            probe_graders = [Grader(q) for q in probe.questions]
+            probed = {
+                name: score(probe_graders, probe_answers[name], index, source_facts)
+                for name in names
+                if name in probe_answers
+            }
+        rows = _rows(systems, chosen)
+        probe_rows = _rows(probed, chosen)
     unseen = {name: _probe_metrics(s) for name, s in probed.items()}
     comparisons = {
-        f"{chosen}_vs_{other}": compare(systems[chosen], systems[other])
-        for other in names
-        if other != chosen
+        f"{chosen}_vs_{other}": c
+        for other, c in compare_all(
+            systems[chosen], {n: systems[n] for n in names if n != chosen}
+        ).items()
     }
     results = judge(
         gates,
@@ -89,6 +104,7 @@ def build(
         unseen.get(chosen, {}),
         comparisons.get(f"{chosen}_vs_retrieval"),
         reason,
+        regressions(rows, chosen),
     )
     decision = decide(results)
     document: dict[str, Any] = {
@@ -103,9 +119,23 @@ def build(
         "systems": {name: _system(s, gates) for name, s in systems.items()},
         "gates": [r.as_dict() for r in results],
         "comparisons": {name: c.as_dict() for name, c in comparisons.items()},
-        "categories": {
-            name: {c: p.as_dict() for c, p in s.categories.items()} for name, s in systems.items()
+        "categories": {name: _dicts(s.categories) for name, s in systems.items()},
+        "category_metrics": {
+            name: {metric: _dicts(part) for metric, part in s.parts.items()}
+            for name, s in systems.items()
         },
+        "deferral_table": {
+            name: s.deferral_table.as_dict() for name, s in systems.items() if s.deferral_table
+        },
+        **{
+            metric: {
+                name: _with_verdict(s.metrics[metric], metric, gates)
+                for name, s in systems.items()
+                if metric in s.metrics
+            }
+            for metric in ("tool_named", "confabulated", "canaries")
+        },
+        "causes": {name: _causes(rows, name) for name in names},
         "probe": {
             name: {m: _with_verdict(p, f"probe_{m}", gates) for m, p in metrics.items()}
             for name, metrics in unseen.items()
@@ -114,10 +144,31 @@ def build(
         "golden": {"sha256": golden.sha256, "n": len(golden.questions)},
         "probe_set": {"sha256": probe.sha256, "n": len(probe.questions)} if probe else None,
         "about": dict(about or {}),
-        "questions": [row.as_row(name) for name, s in systems.items() for row in s.rows],
-        "probe_questions": [row.as_row(name) for name, s in probed.items() for row in s.rows],
+        "questions": rows,
+        "probe_questions": probe_rows,
     }
+    if curves:
+        document["curves"] = [dict(point) for point in curves]
     return document
+
+
+def _rows(systems: Mapping[str, SystemScore], candidate: str) -> list[dict[str, Any]]:
+    """The question rows; what the candidate has forgotten is told from the previous version's."""
+    before = systems.get(PREVIOUS)
+    right = {r.question.id for r in before.rows if r.correct} if before else set()
+    return [
+        row.as_row(name, name == candidate != PREVIOUS and row.question.id in right)
+        for name, s in systems.items()
+        for row in s.rows
+    ]
+
+
+def _causes(rows: Sequence[Mapping[str, Any]], system: str) -> dict[str, int]:
+    return count(row["cause"] for row in rows if row["system"] == system)
+
+
+def _dicts(parts: Mapping[str, Proportion]) -> dict[str, Any]:
+    return {name: p.as_dict() for name, p in parts.items()}
 
 
 def _probe_metrics(s: SystemScore) -> dict[str, Proportion]:
@@ -138,7 +189,7 @@ def _with_verdict(p: Proportion, metric: str, gates: Gates) -> dict[str, Any]:
     gate = gate_of(gates, metric)
     if gate is None:
         return p.as_dict()
-    shown = wilson(p.k, p.n, gates.confidence)
+    shown = wilson(p.k, p.n, gates.confidence, p.n_effective)
     return shown.as_dict(verdict(p, gate.bound(gates.confidence)))
 
 
@@ -212,6 +263,17 @@ def _headline(
             f"{m['fabricated'].k} of {m['fabricated'].n} citations are fabricated: the source "
             "registry has no such source."
         )
+    missed = m["deferral"]
+    if missed.estimate is not None and missed.estimate < 0.5:
+        out.append(
+            f"Answers {missed.n - missed.k} of {missed.n} questions that it should hand over or "
+            "decline: what it says there is made up."
+        )
+    canaries = m.get("canaries")
+    if canaries is not None and canaries.k:
+        out.append(
+            f"Describes {canaries.k} of {canaries.n} resources that do not exist as if they did."
+        )
     if m["deferral"].k and m["false_refusal"].estimate and m["false_refusal"].estimate > 0.5:
         out.append(
             f"Refuses {m['false_refusal'].k} of {m['false_refusal'].n} questions that it should "
@@ -223,6 +285,9 @@ def _headline(
     elif against.losses > against.wins:
         sure = f"p = {against.p_value:.2g}, McNemar {against.wins} : {against.losses}"
         out.append(f"Below the nearest stored answer on the same questions ({sure}).")
+    severe = next((r for r in results if r.gate == "regressions" and r.verdict != "PASS"), None)
+    if severe is not None:
+        out.append(f"A person must look: {severe.detail}.")
     if candidate.unanswered:
         out.append(
             f"Without any answer: {candidate.unanswered} of {len(candidate.rows)} questions; they "

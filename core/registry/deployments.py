@@ -7,13 +7,15 @@ instead of to and fro.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Literal
 
 from core.errors import UsageError
+from core.pairs import canonical_json
 from core.registry import audit, records
 from core.registry.records import ENVIRONMENTS, Deployment, Gate, Version
 from core.registry.store import Registry, clean, utc_now
@@ -82,6 +84,11 @@ def get(reg: Registry, deployment: int) -> Deployment:
     return _whole(reg, reg.rows(f"{_SELECT} WHERE d.id = ?", (deployment,)))[0]
 
 
+def gates_hash(gates: Iterable[Gate]) -> str:
+    """SHA-256 (hex) of the gates as they are stored with a promotion; it stands in the audit."""
+    return hashlib.sha256(canonical_json([astuple(g) for g in gates]).encode()).hexdigest()
+
+
 def known_environment(environment: str) -> None:
     """Raises UsageError for another word than staging or production."""
     if environment not in ENVIRONMENTS:
@@ -131,7 +138,9 @@ def switch(reg: Registry, to: Switch, before: sqlite3.Row | None) -> int:
         "scores_sha256": to.scores_sha256,
     }
     if to.evidence:
-        after["evidence"] = dict(to.evidence)
+        after["evidence"] = {clean(name): clean(value) for name, value in to.evidence.items()}
+    if to.gates:
+        after["gates_shown_sha256"] = gates_hash(_gates(reg, (new_id, new_id))[new_id])
     action = {"promotion": "version.promote", "rollback": "version.rollback"}
     audit.append(
         reg,
@@ -177,16 +186,24 @@ _SELECT = (
 
 
 def _whole(reg: Registry, rows: list[sqlite3.Row]) -> tuple[Deployment, ...]:
-    gates: dict[int, list[Gate]] = defaultdict(list)
+    gates: Mapping[int, list[Gate]] = {}
     evidence: dict[int, dict[str, str]] = defaultdict(dict)
     if rows:
         span = (rows[-1]["id"], rows[0]["id"])
-        sql = "SELECT * FROM {} WHERE deployment_id BETWEEN ? AND ? ORDER BY deployment_id, {}"
-        for g in reg.rows(sql.format("deployment_gates", "position"), span):
-            gates[g["deployment_id"]].append(Gate(*tuple(g)[2:]))
-        for e in reg.rows(sql.format("deployment_evidence", "name"), span):
+        gates = _gates(reg, span)
+        for e in reg.rows(_OF.format("deployment_evidence", "name"), span):
             evidence[e["deployment_id"]][e["name"]] = e["value"]
     return tuple(_deployment(r, gates[r["id"]], evidence[r["id"]]) for r in rows)
+
+
+_OF = "SELECT * FROM {} WHERE deployment_id BETWEEN ? AND ? ORDER BY deployment_id, {}"
+
+
+def _gates(reg: Registry, span: tuple[int, int]) -> dict[int, list[Gate]]:
+    found: dict[int, list[Gate]] = defaultdict(list)
+    for g in reg.rows(_OF.format("deployment_gates", "position"), span):
+        found[g["deployment_id"]].append(Gate(*tuple(g)[2:]))
+    return found
 
 
 def _deployment(row: sqlite3.Row, gates: Iterable[Gate], evidence: Mapping[str, str]) -> Deployment:

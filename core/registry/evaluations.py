@@ -110,6 +110,12 @@ def latest_head(reg: Registry, model_version: str | None = None) -> Head | None:
     return None if row is None else Head(*row)
 
 
+def of_job(reg: Registry, model_version: str | None, job_id: str) -> bool:
+    """Whether scores of this job are stored, perhaps with newer ones after them."""
+    sql = "SELECT 1 FROM evaluations WHERE model_version IS ? AND job_id = ? LIMIT 1"
+    return reg.one(sql, (model_version, job_id)) is not None
+
+
 def gates_of(reg: Registry, evaluation: int) -> tuple[Mapping[str, Any], ...]:
     """The gates' rows inside the scores, as they stood at the evaluation."""
     found = json.loads(_inside(reg, evaluation, "gates") or "[]")

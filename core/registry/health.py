@@ -1,9 +1,12 @@
-"""Is the registry sound? Pages, references, invariants, snapshots and the audit chain."""
+"""Is the registry sound? Pages, references, invariants, guards, snapshots, the audit and what it proves."""
 
 from __future__ import annotations
 
-from core.registry import audit, snapshots
-from core.registry.store import Registry
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from core.registry import audit, reconcile, snapshots
+from core.registry.store import Registry, open_registry
 
 _INVARIANTS = {
     "a version is deployed without being live, or live without being deployed": (
@@ -48,7 +51,28 @@ def check(reg: Registry) -> tuple[str, ...]:
     for stored in snapshots.list(reg):
         found = snapshots.verify(reg, stored.dataset_version)
         faults += [f"{stored.dataset_version}: {fault}" for fault in found]
+    faults += _guards(reg)
     chain = audit.verify(reg)
-    if not chain.ok:
-        faults.append(f"audit: {chain.what}")
+    faults += reconcile.check(reg) if chain.ok else (f"audit: {chain.what}",)
     return tuple(faults)
+
+
+def _guards(reg: Registry) -> list[str]:
+    """Triggers and indexes that a new registry has and this one has not, or has otherwise."""
+    with (
+        TemporaryDirectory(prefix="qa-guards-") as folder,
+        open_registry(Path(folder) / "registry.db", seed=False) as fresh,
+    ):
+        wanted = {r[0]: r[1] for r in fresh.rows(_GUARDS)}
+    found = {r[0]: r[1] for r in reg.rows(_GUARDS)}
+    gone = [f"the {what} is missing" for what in wanted.keys() - found.keys()]
+    strange = [f"the {what} is none of this program's" for what in found.keys() - wanted.keys()]
+    both = wanted.keys() & found.keys()
+    changed = [f"the {what} was changed" for what in both if wanted[what] != found[what]]
+    return sorted(gone + strange + changed)
+
+
+_GUARDS = (
+    "SELECT type || ' ' || name, sql FROM sqlite_master"
+    " WHERE type IN ('trigger', 'index', 'view') AND sql NOT NULL"
+)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import NotFound, Refused, UsageError
-from core.registry import audit, portable, snapshots
+from core.registry import audit, portable, seed, snapshots
 from core.registry.exports import FORMAT, KEYS, LINES, MARK
 from core.registry.portable import Section
 from core.registry.store import Registry
@@ -49,6 +49,8 @@ def import_from(reg: Registry, path: Path) -> Imported:
         pairs = portable.put_contents(reg, source.pairs())
         _set_head(reg)
         _prove(reg, head, with_pairs=source.has_pairs)
+        if reg.one("SELECT 1 FROM sources LIMIT 1") is not None:
+            seed.take_as_current(reg)  # else the next opening would add to the history
     if source.has_pairs:
         snapshots.build_search(reg)
     return Imported(counts, pairs, head)

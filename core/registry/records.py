@@ -274,7 +274,7 @@ def need_reason(reason: str | None, what: str) -> None:
 
 
 def _take_out(reg: Registry, model_version: str, status: Status, who: str, reason: str) -> Version:
-    need_reason(reason, f"{status} for {model_version}")
+    need_reason(reason, f"marking {model_version} as {status}")
     with reg.writing():
         now = status_of(reg, model_version)
         live = live_in(reg, model_version)

@@ -35,10 +35,19 @@ def seed_files(reg: Registry) -> None:
         sources.take_samples(reg, found.rows)
         source_patterns.take_samples(reg, found.patterns)
         stored_items.take_items(reg, items)
-        reg.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            (_KEY, fingerprint),
-        )
+        _remember(reg, fingerprint)
+
+
+def take_as_current(reg: Registry) -> None:
+    """Leave a filled registry as it is until the files change (or `qa registry seed` is run)."""
+    _remember(reg, _fingerprint())
+
+
+def _remember(reg: Registry, fingerprint: str) -> None:
+    reg.execute(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (_KEY, fingerprint),
+    )
 
 
 def _fingerprint() -> str:

@@ -63,7 +63,7 @@ def export(reg: Registry, dataset_version: str, path: Path) -> Files:
         "source_breakdown": dict(snapshot.source_breakdown),
         "domain_breakdown": dict(snapshot.domain_breakdown),
     }
-    with _told(files.pairs):
+    with _told(files.pairs, writing=True):
         files.pairs.parent.mkdir(parents=True, exist_ok=True)
         files.meta.unlink(missing_ok=True)  # without it the other two are no snapshot
         with _replacing(files.pairs) as f:
@@ -170,10 +170,12 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Path, *, writing: bool = False) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as e:
+        if writing:
+            raise _unreachable(path, e) from e
         raise PairsError(
             f"{path}: no such file",
             try_next="give the folder, or the .jsonl file, of `qa snapshots export`",
@@ -181,9 +183,15 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as e:
         if e.errno == 28:
             raise DiskFull(f"{path}: no room", try_next="free some space") from e
-        raise EnvironmentProblem(
-            f"{path}: cannot be read or written", why=e.strerror or str(e)
-        ) from e
+        raise _unreachable(path, e) from e
+
+
+def _unreachable(path: Path, e: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{path}: cannot be read or written",
+        why=e.strerror or str(e),
+        try_next="name another place, or make this one writable",
+    )
 
 
 def _unfit(path: Path, why: str) -> PairsError:

@@ -170,7 +170,10 @@ def resolve_unknown(
     if not display_name.strip():
         raise UsageError("a source needs a display name", try_next="what a reader shall see")
     if url and not is_web_link(url):
-        raise UsageError(f"{url[:200]!r} is not an http or https address")
+        raise UsageError(
+            f"{url[:200]!r} is not an http or https address",
+            try_next="write it whole, as https://host/page, or leave it out",
+        )
     row = {"source_id": source_id, "display_name": display_name.strip(), "url": url}
     upsert_many(reg, [row], who=who, why="resolved from the log of unknown sources")
 
@@ -180,7 +183,9 @@ def alias_unknown(reg: Registry, source_id: str, to: str, *, who: str | None = N
     and lead there. Raises NotFound, UsageError (an alias of itself).
     """
     if to == source_id:
-        raise UsageError(f"{source_id!r} cannot be an alias of itself")
+        raise UsageError(
+            f"{source_id!r} cannot be an alias of itself", try_next="name another source"
+        )
     target = get(reg, to)
     row = {
         "source_id": source_id,
@@ -195,7 +200,12 @@ def alias_unknown(reg: Registry, source_id: str, to: str, *, who: str | None = N
 
 
 def dismiss_unknown(reg: Registry, source_id: str, why: str, *, who: str | None = None) -> None:
-    """The id is wrong and will never be a source; it is counted on, but no longer listed as open."""
+    """The id is wrong and will never be a source; it is counted on, but no longer listed as open.
+
+    Raises NotFound, UsageError (no reason given).
+    """
+    if not why.strip():
+        raise UsageError("dismissing a source needs a reason", try_next="type why; it is kept")
     _settle(reg, source_id, "dismissed", who=who, why=why)
 
 
@@ -214,7 +224,10 @@ def _settle(
             " WHERE source_id = ?"
         )
         if reg.execute(sql, (resolution, to, utc_now(), source_id)).rowcount == 0:
-            raise NotFound(f"{source_id!r} is not in the log of unknown sources")
+            raise NotFound(
+                f"{source_id!r} is not in the log of unknown sources",
+                try_next="see `qa sources unknown --all`",
+            )
         after = {"resolution": resolution, "to": to}
         audit.append(reg, "sources.settle", source_id, who=who, after=after, why=why)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sqlite3
 import sys
 import time
@@ -21,6 +20,7 @@ from core.errors import (
     RegistryError,
     RegistryNewer,
 )
+from core.whoami import whoami
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -155,7 +155,7 @@ def open_registry(
             try_next="use a Python that brings a newer SQLite",
         )
     path = Path(path) if path is not None else locations.registry_path()
-    reg = Registry(path, _connect(path), operator or _operator(), how)
+    reg = Registry(path, _connect(path), operator or whoami(), how)
     try:
         _migrate(reg, seed)
         if seed:
@@ -278,13 +278,6 @@ def _backup(reg: Registry) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     name = f"{reg.path.name}.before-{MIGRATIONS[-1]}-{stamp}.bak"
     copy_file(reg.path, reg.path.with_name(name))
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 def _door() -> str:

@@ -5,6 +5,7 @@ begin ─▶ training ─▶ trained ─▶ candidate        register: both at o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -162,6 +163,11 @@ def trained(
             " reproducibility = ? WHERE model_version = ?",
             (created_at or utc_now(), adapter_path, adapter_sha256, repro, model_version),
         )
+        after = {
+            "adapter_sha256": adapter_sha256,
+            "reproducibility_sha256": hashlib.sha256(repro.encode()).hexdigest(),
+        }
+        audit.append(reg, "version.trained", model_version, who=who, after=after)
         set_status(reg, model_version, status, "candidate", who=who, why="the training has ended")
     return get(reg, model_version)
 
@@ -281,6 +287,7 @@ def _insert(
         "adapter_sha256": adapter_sha256,
         "train_job": train_job,
         "bump": bump.part,
+        "training_config_sha256": hashlib.sha256(config.encode()).hexdigest(),
     }
     action = "version.begin" if status == "training" else "version.register"
     audit.append(reg, action, bump.version, who=who, after=after, why=clean(bump.reason))

@@ -119,6 +119,8 @@ def attach(model: Any, tokenizer: Any, recipe: Recipe, notes: tuple[str, ...]) -
         lora_alpha=_whole(recipe.lora.alpha),
         lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.targets,
+        target_parameters=recipe.lora.target_parameters or None,
+        use_rslora=recipe.lora.rslora,
         bias="none",
         task_type="CAUSAL_LM",
     )

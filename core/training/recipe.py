@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from core import locations
 from core.errors import SettingsError
@@ -24,37 +24,68 @@ from core.settings import Loc, Settings, read_yaml, validate
 Targets = Literal["all-linear"] | list[str]
 
 
-class ModelPart(Settings):
-    """name: under the models directory, or a path.  attention: auto picks by device and length."""
+RULES = tuple(f"L{n}" for n in range(1, 11))  # what core.training.lint looks at
+
+
+class Part(Settings):
+    """A section. YAML's `yes` and `true` are no numbers here, though Python takes them for 1."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, v: Any, info: ValidationInfo) -> Any:
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(v, bool) and wanted in (int, float):
+            raise ValueError(f"a number is wanted, not {str(v).lower()}")
+        return v
+
+
+class ModelPart(Part):
+    """name: under the models directory, or a path.  attention: auto picks by device and length.
+
+    architecture: the shape it has, for predictions where the model itself is not at hand ("" = by
+    the name).  quantise: nf4 loads the linear layers in 4 bit with double quantisation.
+    """
 
     name: str
+    architecture: str = ""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     attention: Literal["auto", "eager", "sdpa", "flash"] = "auto"
+    quantise: Literal["none", "nf4"] = "none"
 
 
-class LoraPart(Settings):
-    """Low-rank adaptation: W + (alpha / r) B A on each target. targets: module name endings."""
+class LoraPart(Part):
+    """Low-rank adaptation: W + (alpha / r) B A on each target. targets: module name endings.
+
+    target_parameters: bare parameters (fused experts) by name ending, beside `targets`.
+    rslora: scale by alpha / sqrt(r) instead of alpha / r.
+    """
 
     r: int = Field(64, ge=1, le=1024)
     alpha: float = Field(128, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: Targets = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
+    target_parameters: list[str] = Field(default_factory=list)
+    rslora: bool = False
 
-    @field_validator("targets")
+    @field_validator("targets", mode="before")
     @classmethod
-    def _some(cls, v: Targets) -> Targets:
-        if not v:
-            raise ValueError("name at least one module, or all-linear")
-        return v
+    def _some(cls, v: Any) -> Any:
+        named = isinstance(v, list) and v and all(isinstance(t, str) for t in v)
+        if v == "all-linear" or named:
+            return v
+        raise ValueError("all-linear, or a list of at least one module name")
 
 
-class TrainPart(Settings):
+class TrainPart(Part):
     """One optimisation run.
 
     batch_size: rows per device and step.  warmup: share of all steps.  max_length: tokens a row may
     have (a longer one is refused, never cut).  rewordings: mechanical variants of each question
     that are trained beside it.  checkpoint_every: optimizer steps; 0 = each epoch.
-    threads: CPU threads; 0 = all this process may use.
+    threads: CPU threads; 0 = all this process may use.  packing: several rows in one sequence.
+    processes: one accelerator each.  sharding: fsdp divides weights, gradients and optimizer among
+    them; none keeps all on each.  export: where steps are written besides the
+    run's own events.
     """
 
     epochs: float = Field(3, gt=0)
@@ -77,15 +108,63 @@ class TrainPart(Settings):
     log_every: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
     threads: int = Field(0, ge=0)
+    packing: bool = False
+    processes: int = Field(1, ge=1, le=1024)
+    sharding: Literal["none", "fsdp"] = "none"
+    export: list[Literal["wandb", "tensorboard"]] = Field(default_factory=list)
+
+
+class ProbePart(Part):
+    """Recall while training: answers to held-out wordings, deferrals, invented names.
+
+    every: "epoch", a number of optimizer steps, or 0 = not.  facts: asked at most in one probe.
+    """
+
+    every: Literal["epoch"] | int = 0
+    facts: int = Field(100, ge=1)
+
+    @field_validator("every", mode="before")
+    @classmethod
+    def _epoch_or_steps(cls, v: Any) -> Any:
+        if v == "epoch" or (type(v) is int and v >= 0):
+            return v
+        raise ValueError(f"epoch, a number of steps, or 0 for never; not {v!r}")
+
+
+class StopPart(Part):
+    """When to end before the last epoch.
+
+    rule: recall = when held-out recall minus the fabricated share, by the probe, has not risen by
+    `min_gain` for `patience` probes.
+    """
+
+    rule: Literal["none", "recall"] = "none"
+    patience: int = Field(2, ge=1)
+    min_gain: float = Field(0.01, ge=0, lt=1)
 
 
 class Recipe(Settings):
+    """accept: rules of the lint whose errors are known and taken, each with the reason."""
+
     name: str
     about: str = ""
     profile: str = ""
     model: ModelPart
     lora: LoraPart = LoraPart()  # type: ignore[call-arg]
     train: TrainPart = TrainPart()  # type: ignore[call-arg]
+    probe: ProbePart = ProbePart()  # type: ignore[call-arg]
+    stop: StopPart = StopPart()  # type: ignore[call-arg]
+    accept: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("accept")
+    @classmethod
+    def _rules_with_reasons(cls, v: dict[str, str]) -> dict[str, str]:
+        for rule, reason in v.items():
+            if rule not in RULES:
+                raise ValueError(f"{rule!r} is no rule; they are L1 … L{len(RULES)}")
+            if len(reason.strip()) < 3:
+                raise ValueError(f"{rule} needs a reason")
+        return v
 
     def resolved(self) -> dict[str, Any]:
         """Plain data with every value spelled out, as stored with a run."""
@@ -97,7 +176,9 @@ class Recipe(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A recipe and where each value came from: "FILE:LINE", "--set" or "default"."""
+    """A recipe and where each value came from: "FILE:LINE", "FILE:LINE (profile NAME)", "--set" or
+    "default".
+    """
 
     recipe: Recipe
     origins: dict[str, str]
@@ -135,22 +216,67 @@ def load_with_origins(
     for loc, value in changes:  # one by one, so that the error names the override at fault
         _assign(body, loc, value)
         recipe = validate(body, Recipe, origin=f"--set {'.'.join(loc)}")
+    _together(recipe, str(path))
     origins = {
-        ".".join(loc): f"{path.name}:{body_lines[loc]}" if loc in body_lines else "default"
+        ".".join(loc): _origin(loc, path, lines, body_lines, recipe.profile)
         for loc in _leaves(recipe.resolved())
     }
+    if profile:
+        origins["profile"] = "--profile"
     origins |= {".".join(loc): "--set" for loc, _ in changes}
     return Loaded(recipe, origins)
 
 
+def profiles(name_or_path: str | Path) -> list[str]:
+    """The profiles a recipe has, in the file's order."""
+    data, _ = read_yaml(_find(name_or_path))
+    return [str(p) for p in (data.get("profiles") or {})] if isinstance(data, dict) else []
+
+
+def accepting(recipe: Recipe, accepted: Mapping[str, str]) -> Recipe:
+    """The recipe with further accepted rules. Raises SettingsError: no such rule, no reason."""
+    data = recipe.resolved()
+    data["accept"] = {**data["accept"], **{k.upper(): v for k, v in accepted.items()}}
+    return validate(data, Recipe, origin="--accept")
+
+
+def _origin(
+    loc: tuple[str, ...],
+    path: Path,
+    lines: dict[Loc, int],
+    body_lines: dict[Loc, int],
+    profile: str,
+) -> str:
+    if loc not in body_lines:
+        return "default"
+    at = f"{path.name}:{body_lines[loc]}"
+    return at if body_lines[loc] == lines.get(loc) else f"{at} (profile {profile})"
+
+
 def from_settings(data: Any, *, origin: str = "spec.json: recipe") -> Recipe:
     """The resolved recipe of a job specification, checked again."""
-    return validate(data, Recipe, origin=origin)
+    return _together(validate(data, Recipe, origin=origin), origin)
 
 
 def smoke(recipe: Recipe) -> Recipe:
     """One epoch: does the whole path work, before the hours are spent?"""
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1.0})})
+
+
+def _together(recipe: Recipe, origin: str) -> Recipe:
+    """What no field can tell by itself. Raises SettingsError."""
+    if recipe.stop.rule == "recall" and recipe.probe.every == 0:
+        raise SettingsError(
+            f"{origin}: 'stop.rule' is recall, and nothing is probed",
+            try_next="--set probe.every=epoch, or --set stop.rule=none",
+        )
+    if recipe.train.sharding == "fsdp" and recipe.train.processes < 2:
+        raise SettingsError(
+            f"{origin}: 'train.sharding' is fsdp, for one process",
+            why="it divides the model among several",
+            try_next="--set train.processes=4, or --set train.sharding=none",
+        )
+    return recipe
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -174,6 +300,8 @@ def _lay_profile(
     profiles = data.get("profiles") or {}
     if not isinstance(profiles, dict):
         raise SettingsError(f"{path}:{lines[('profiles',)]}: 'profiles' must hold named sections")
+    if "profiles" not in data and not chosen:
+        return dict(data), dict(lines)  # a resolved one: its profile is history
     chosen = chosen or str(data.get("profile") or "")
     if chosen and chosen not in profiles:
         near = difflib.get_close_matches(chosen, list(profiles), 1)
@@ -189,7 +317,7 @@ def _lay_profile(
             _assign(body, loc, value)
             where[loc] = lines[("profiles", str(name), *loc)]
         body["profile"] = str(name)
-        validate(body, Recipe, origin=str(path), lines=where)
+        _together(validate(body, Recipe, origin=str(path), lines=where), f"{path} ({name})")
         laid[str(name)] = (body, where)
     return laid[chosen] if chosen else (plain, dict(lines))
 

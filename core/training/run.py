@@ -17,6 +17,7 @@ from core.jobdir import EXIT_PREEMPTED, EventWriter, JobDir, write_atomic
 from core.training import adapter, checkpoints, data, distributed, environment
 from core.training import recipe as recipes
 from core.training.failures import recognise
+from core.training.promises import refuse_unkept, unkept
 from core.training.recipe import Recipe
 from core.training.rewording import with_rewordings
 from core.training.signals import Preempted, StopRequest, watch
@@ -97,6 +98,11 @@ def train(request: Request) -> int:
 def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
     # 1. inputs: whatever can be wrong without torch is found before its seconds are spent
     recipe = recipes.smoke(request.recipe) if request.smoke else request.recipe
+    refuse_unkept(recipe)
+    for promise in unkept(recipe):
+        events.warning(f"not carried out yet: {promise}")
+        if distributed.is_main():
+            print(f"▲ not carried out yet: {promise}", flush=True)
     base = base_models.resolve(request.base_model or recipe.model.name)
     conversations = data.read_conversations(request.data)
     if request.smoke:

@@ -38,7 +38,8 @@ def follow(job: str, limit: int, files: list[Growing], out: BinaryIO, stdin: int
     beaten = time.monotonic()
     while True:
         try:
-            state = jobs.truth(job, wait=False)  # asked first: so all that was written before is sent
+            # Asked first: so all that was written before is sent.
+            state = jobs.truth(job, wait=False)
         except FileNotFoundError:
             sender.send({"error": {"code": "no_job", "what": "the job directory is gone"}})
             return

@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import EnvironmentProblem, QAError, UsageError
 from remote.sandbox import hostile
 from remote.sandbox.disk import SmallDisk
+from remote.sandbox.faults import FAULTS
 from remote.sandbox.files import write_private
 from remote.sandbox.server import HopName, Servers
 
@@ -52,7 +53,9 @@ class Control:
                 return exc.as_dict()
             except OSError as exc:
                 why = exc.strerror or str(exc)
-                return EnvironmentProblem(f"{line.strip()!r} failed", why=why).as_dict()
+                return EnvironmentProblem(
+                    f"{line.strip()!r} failed", why=why, try_next="qa sandbox down, then up"
+                ).as_dict()
             # The loop runs once more, so that what was aborted is closed before we say so.
             await asyncio.sleep(0)
             return {"done": words[0], "faults": self.state()}
@@ -137,10 +140,7 @@ class Control:
             case ["all-clear"]:
                 await self._all_clear()
             case _:
-                raise UsageError(
-                    f"no such fault: {' '.join(words) or 'nothing'}",
-                    try_next="qa sandbox fault lists them, with what each takes",
-                )
+                raise _unknown(words)
 
     async def _all_clear(self) -> None:
         s = self._servers
@@ -180,6 +180,19 @@ class Control:
         """Ours only: the operator may have put a file there."""
         if self._bashrc() == hostile.GREETING:
             (self._servers.layout.home / ".bashrc").unlink()
+
+
+def _unknown(words: list[str]) -> UsageError:
+    known = next((f for f in FAULTS if words and f.name == words[0]), None)
+    if known is None:
+        return UsageError(
+            f"no such fault: {' '.join(words) or 'nothing'}",
+            try_next="qa sandbox fault lists them, with what each takes",
+        )
+    takes = "takes nothing more" if not known.value else f"takes {known.value}"
+    return UsageError(
+        f"{known.name} {takes}", try_next=f"qa sandbox fault {known.name} {known.value}".strip()
+    )
 
 
 def _hop(words: list[str]) -> HopName:

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import RouteError, UsageError
 from core.jobdir import JobSpec, JobState
-from remote.helper_client import Carrier, plain
+from remote.helper_client import ODD, Carrier, plain
 from remote.launch import DirectLauncher, state_from
 from remote.slurm.script import batch_script
 from remote.slurm.settings import SlurmSettings
@@ -98,7 +98,7 @@ class SlurmLauncher(DirectLauncher):
             timeout=SUBMIT_S,
         )
         if not isinstance(answer, list) or len(answer) != len(specs):
-            raise RouteError("the host sent an odd list of jobs")
+            raise RouteError("the host sent an odd list of jobs", try_next=ODD)
         return [state_from(state) for state in answer]
 
     def script(self, spec: JobSpec) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import RouteError
-from remote.helper_client import Carrier, plain
+from remote.helper_client import ODD, Carrier, plain
 from remote.slurm.settings import SlurmSettings, time_limit_s
 
 
@@ -88,7 +88,7 @@ def survey(route: Carrier, settings: SlurmSettings | None = None) -> SlurmInfo:
     settings = settings or getattr(getattr(route, "host", None), "slurm", None) or SlurmSettings()
     answer = route.helper().call("slurm_info", where=settings.where, timeout=120.0)
     if not isinstance(answer, dict):
-        raise RouteError("the host sent an odd answer about Slurm")
+        raise RouteError("the host sent an odd answer about Slurm", try_next=ODD)
     return info_from(answer)
 
 

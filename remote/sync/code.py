@@ -42,6 +42,6 @@ def fetch_artifacts(
     names: only these files or folders, e.g. ["adapter", "summary.json"].
     """
     if "/" in job_id:
-        raise UsageError(f"{job_id!r} is not a job id")
+        raise UsageError(f"{job_id!r} is not a job id", try_next="qa jobs list")
     folder = f"jobs/{job_id}/{jobdir.ARTIFACTS}"
     return pull(route, folder, into / jobdir.ARTIFACTS, progress, names=names)

@@ -13,7 +13,7 @@ from remote.agent.arriving import Arriving, sha256_of
 from remote.agent.frames import MAX_DATA, FrameError, FrameReader, pack
 from remote.agent.incoming import check_relative, old_version
 from remote.agent.problem import Problem
-from remote.helper_client import Carrier, Duplex, plain
+from remote.helper_client import ODD, Carrier, Duplex, plain
 from remote.sync import items as limits
 from remote.sync.items import (
     BIG,
@@ -58,7 +58,8 @@ def pull(
     total = sum(i.size for i in todo)
     if total > max_bytes:
         raise RouteError(
-            f"{plain(remote_dir)} holds {total} bytes, more than is taken ({max_bytes})"
+            f"{plain(remote_dir)} holds {total} bytes, more than is taken ({max_bytes})",
+            try_next="name the files you want",
         )
     check_room(into, total, limits.RESERVE)
     if todo:
@@ -106,7 +107,10 @@ def _wanted(name: str) -> str:
     try:
         return check_relative(name.rstrip("/"))
     except Problem as e:
-        raise UsageError(f"{name!r} is not a path below that folder") from e
+        raise UsageError(
+            f"{name!r} is not a path below that folder",
+            try_next="without a leading / and without ..",
+        ) from e
 
 
 # -- as frames ------------------------------------------------------------------------------
@@ -208,7 +212,7 @@ class _Receiver:
     def _begin(self, header: dict[str, Any]) -> None:
         item = next(self._expected, None)
         if item is None or header.get("file") != item.name:
-            raise RouteError("the host sent a file that was not asked for")
+            raise RouteError("the host sent a file that was not asked for", try_next=ODD)
         safe_parent(self.into, item.path)
         path, start, base = str(item.path), header.get("from", 0), -1
         arriving.sweep(str(item.path.parent))

@@ -14,7 +14,7 @@ from core.errors import DiskFull, EnvironmentProblem, QAError, RouteError, Usage
 from remote.agent.arriving import is_part, sha256_of
 from remote.agent.incoming import STAGE, check_relative, many
 from remote.agent.problem import Problem
-from remote.helper_client import error_from, plain
+from remote.helper_client import ODD, error_from, plain
 
 HASH_S = 900.0  # a large model on a slow disk
 MAX_FILES = 20_000
@@ -88,7 +88,9 @@ def tree(paths: Iterable[Path], to: str = "") -> list[tuple[Path, str]]:
         elif path.is_file():
             found.append((path, prefix + path.name))
         else:
-            raise UsageError(f"{path}: no such file or folder")
+            raise UsageError(
+                f"{path}: no such file or folder", try_next="a file or folder of this machine"
+            )
     return found
 
 
@@ -104,7 +106,10 @@ def _files(folder: Path) -> Iterator[Path]:
 def local_items(files: Sequence[tuple[Path, str]]) -> list[Item]:
     """Raises UsageError: unusable or repeated names, missing files."""
     if len(files) > MAX_FILES:
-        raise UsageError(f"{len(files)} files at once; at most {MAX_FILES}")
+        raise UsageError(
+            f"{len(files)} files at once; at most {MAX_FILES}",
+            try_next="send them folder by folder, or as one archive",
+        )
     if len({name for _, name in files}) < len(files):
         names = [name for _, name in files]
         twice = next(n for n in names if names.count(n) > 1)
@@ -117,14 +122,21 @@ def _local_item(path: Path, name: str) -> Item:
     try:
         check_relative(name)
     except Problem as e:
-        raise UsageError(f"{name!r} is not a path below the host's work folder") from e
+        raise UsageError(
+            f"{name!r} is not a path below the host's work folder",
+            try_next="give --to a folder below it, without a leading / and without ..",
+        ) from e
     if not path.is_file():
-        raise UsageError(f"{path}: no such file")
+        raise UsageError(f"{path}: no such file", try_next="a file of this machine")
     try:
         info = path.stat()
         digest = sha256_of(str(path), info.st_size)
     except OSError as e:
-        raise UsageError(f"{path} cannot be read", why=e.strerror or str(e)) from e
+        raise UsageError(
+            f"{path} cannot be read",
+            why=e.strerror or str(e),
+            try_next="look at its permissions, or leave it out",
+        ) from e
     executable = bool(info.st_mode & 0o100)
     return Item(name, path, info.st_size, digest, executable, info.st_mtime_ns)
 
@@ -132,16 +144,16 @@ def _local_item(path: Path, name: str) -> Item:
 def remote_items(listing: Any, into: Path) -> list[Item]:
     """The host's list, believed in nothing. Raises RouteError."""
     if not isinstance(listing, list) or len(listing) > MAX_FILES:
-        raise RouteError("the host sent an odd list of files")
+        raise RouteError("the host sent an odd list of files", try_next=ODD)
     items = []
     for row in listing:
         row = row if isinstance(row, dict) else {}
         name = usable_name(row.get("name"))
         size, sha256 = row.get("size"), row.get("sha256")
         if type(size) is not int or size < 0:
-            raise RouteError("the host sent an odd list of files")
+            raise RouteError("the host sent an odd list of files", try_next=ODD)
         if not isinstance(sha256, str) or not _HASH.fullmatch(sha256):
-            raise RouteError("the host sent an odd list of files")
+            raise RouteError("the host sent an odd list of files", try_next=ODD)
         items.append(Item(name, into / name, size, sha256, row.get("x") is True))
     if len({i.name for i in items}) < len(items):
         raise RouteError(
@@ -180,7 +192,9 @@ def safe_parent(into: Path, path: Path) -> None:
         for part in path.relative_to(into).parent.parts:
             here = here / part
             if here.is_symlink():
-                raise EnvironmentProblem(f"{here} is a link, maybe out of {into}")
+                raise EnvironmentProblem(
+                    f"{here} is a link, maybe out of {into}", try_next="choose another folder"
+                )
             here.mkdir(mode=0o700, exist_ok=True)
     except OSError as e:
         raise from_os(e, here) from e
@@ -198,7 +212,11 @@ def from_os(e: OSError, path: Path) -> QAError:
 
     if e.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"{path}: no room left", try_next="free space, then repeat")
-    return EnvironmentProblem(f"{path} cannot be written", why=e.strerror or str(e))
+    return EnvironmentProblem(
+        f"{path} cannot be written",
+        why=e.strerror or str(e),
+        try_next="choose a folder that you may write to",
+    )
 
 
 def transfer_error(problem: Any) -> QAError:

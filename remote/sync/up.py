@@ -16,7 +16,7 @@ from remote.agent.arriving import CHUNK, sha256_of
 from remote.agent.frames import pack
 from remote.agent.leaving import Squeezer, frames
 from remote.agent.problem import Problem
-from remote.helper_client import Carrier, Duplex
+from remote.helper_client import ODD, Carrier, Duplex
 from remote.sync.items import (
     BIG,
     HASH_S,
@@ -95,12 +95,12 @@ def _survey(
     )
     here = answer.get("here") if isinstance(answer, dict) else None
     if not isinstance(here, list) or len(here) != len(items):
-        raise RouteError("the host sent an odd answer about its files")
+        raise RouteError("the host sent an odd answer about its files", try_next=ODD)
     if not all(h is None or isinstance(h, dict) for h in here):
-        raise RouteError("the host sent an odd answer about its files")
+        raise RouteError("the host sent an odd answer about its files", try_next=ODD)
     others = answer.get("others") or []
     if not isinstance(others, list):
-        raise RouteError("the host sent an odd answer about its files")
+        raise RouteError("the host sent an odd answer about its files", try_next=ODD)
     return here, [usable_name(o) for o in others]
 
 
@@ -148,7 +148,7 @@ def _hints(route: Carrier, todo: list[Item]) -> dict[str, _Hint]:
         "hints", files=[[i.name, i.size, i.sha256] for i in big], timeout=HASH_S
     )
     if not isinstance(answer, list) or len(answer) != len(big):
-        raise RouteError("the host sent an odd answer about its files")
+        raise RouteError("the host sent an odd answer about its files", try_next=ODD)
     said = [h if isinstance(h, dict) else {} for h in answer]
     return {i.name: _hint(i, h) for i, h in zip(big, said, strict=True)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -278,3 +279,31 @@ def test_watching_tells_states_and_progress_to_the_end(bench: Workbench) -> None
     assert (second, "succeeded") in states
     assert [r["text"] for r in seen if r["kind"] == "progress"] == ["· load"]
     assert json.dumps(seen)
+
+
+def test_a_job_of_another_laptop_is_taken_up_while_this_one_is_open(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.desk.looking.LOOK_S", 0.1)
+    bench.connect()
+    assert not bench.jobs()
+    theirs = shell(bench, "echo hello; sleep 60", note="theirs")
+    DirectLauncher(bench.line.route()).start(theirs)
+    output = bench.job_dir(theirs.id).output
+    until(lambda: output.exists() and output.read_text() == "hello\n")
+    until(lambda: [(row.id, row.status) for row in bench.jobs()] == [(theirs.id, "running")])
+    assert bench.jobs()[0].note == "theirs"
+
+
+def test_a_job_the_host_forgot_keeps_its_times(bench: Workbench) -> None:
+    job_id = submit(bench, "sleep 60")
+    until(lambda: (s := bench.job_dir(job_id).state()) is not None and s.started_at is not None)
+    began = bench.following.row(bench.job_dir(job_id)).started_at
+    bench.following.close()
+    end_jobs(workdir(bench))
+    shutil.rmtree(workdir(bench) / "jobs" / job_id)
+    reg = bench.registry()
+    reg.execute("UPDATE jobs SET recorded_at = '2026-01-01T00:00:00Z'")
+    outcomes.reattach(bench)
+    row = bench.following.row(bench.job_dir(job_id))
+    assert (row.status, row.started_at) == ("lost", began) and "does not know it" in row.reason

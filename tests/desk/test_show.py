@@ -13,6 +13,25 @@ def test_a_table_is_aligned_and_harmless(capsys: pytest.CaptureFixture[str]) -> 
     assert out == "what  share\nab    0.0588\n–     1\n"
 
 
+def test_a_table_folds_on_a_terminal_and_never_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    reason = "lost at 14:02 UTC, the host was rebooted and nobody saw the end"
+    narrow = [["job-1", "lost", reason]]
+    show.table(["job", "status", "note"], narrow)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    show.table(["job", "status", "note"], narrow)
+    out = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 60 for line in out) and len(out) == 3
+    assert out[2].startswith(" " * 15) and reason == f"{out[1][15:]} {out[2].strip()}"
+    show.table(["job", "status", "note"], [["j" * 30, "lost", reason]])
+    out = capsys.readouterr().out.splitlines()
+    assert out[1].endswith("lost") and out[2].startswith("    lost at")
+    assert all(len(line) <= 60 for line in out)
+
+
 def test_json_takes_our_own_values(capsys: pytest.CaptureFixture[str]) -> None:
     from tui.desk.api import Hop
 

@@ -115,6 +115,23 @@ def test_a_second_count_of_the_same_thing_is_a_contradiction() -> None:
     assert good(q, "There are 132 CPU nodes; the processor is EPYC 7742.")
 
 
+def test_a_total_is_no_second_value() -> None:
+    q = question([number(8, "GPUs")], asked="How many GPUs?", expected="Eight GPUs a node.")
+    assert good(q, "Each of the 24 nodes has eight GPUs, 192 GPUs in total.")
+    assert good(q, "8 GPUs in each node, a total of 192 GPUs.")
+    assert not good(q, "It has 8 GPUs, or 192 GPUs.")
+
+
+def test_an_alias_does_not_hide_a_second_value() -> None:
+    q = question(
+        [number(8, "GPUs", aliases=["eight V100s"])],
+        asked="How many GPUs?",
+        expected="Eight V100s.",
+    )
+    assert good(q, "Eight V100s.")
+    assert not good(q, "Eight V100s, or 16 GPUs.")
+
+
 def test_a_text_that_is_a_measured_number_guards_too() -> None:
     q = question([["256 GB", "0.25 TB"]])
     assert good(q, "It has 256 GB of memory.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.evaluation.aliases import SPELLINGS as NAMES
 from core.evaluation.normalise import (
     Prepared,
     convert,
@@ -15,6 +18,9 @@ from core.evaluation.normalise import (
     unit_name,
     words,
 )
+from core.evaluation.patterns import any_of
+
+SPELLINGS_OF_NAMES = [(name, list(others)) for name, others in NAMES.items()]
 
 SAME = [
     ("4x A100", "4 A100"),
@@ -30,6 +36,14 @@ SAME = [
     ("1.5M credits", "1,500,000 credits"),
     ("$52 million", "52000000 dollars"),
     ("September 1, 2022", "1 September 2022"),
+    ("9/1/2022", "September 1, 2022"),
+    ("31/12/2024", "2024-12-31"),
+    ("Bridges 2 has 4", "Bridges-2 has 4"),
+    ("Bridges2", "bridges-2"),
+    ("Stampede 3", "Stampede3"),
+    ("Jetstream-2", "Jetstream2"),
+    ("Delta AI", "DeltaAI"),
+    ("the Open Science Pool", "the OSPool"),
     ("1st of Sept 2022", "2022-09-01"),
     ("6.2 petaflops", "6.2 PF"),
     ("200 Gbps", "200 Gb/s"),
@@ -60,6 +74,10 @@ APART = [
     ("4.5 TB", "45 TB"),
     ("1.5.2", "1.52"),
     ("five and three", "eight"),
+    ("Bridges 2.5", "Bridges-2"),
+    ("Delta and AI", "DeltaAI"),
+    ("2 bridges", "Bridges-2"),
+    ("13/13/2024", "2024-13-13"),
     ("10 GB", "10 TB"),
 ]
 
@@ -184,3 +202,72 @@ def test_any_text_can_be_prepared(text: str) -> None:
     p = Prepared(text)
     assert all(isinstance(w, str) and w for w in p.words)
     assert all(q.literal for q in p.quantities)
+
+
+# ── any number, unit, date, name ────────────────────────────────────────────────────────────────
+
+SPELLINGS = {
+    "gb": ["GB", "gb", "gigabytes", "Gigabyte"],
+    "gib": ["GiB", "gib", "gibibytes"],
+    "tb": ["TB", "terabytes", "TBs"],
+    "pflops": ["PF", "petaflops", "PFLOPS", "PFlop"],
+    "ghz": ["GHz", "ghz", "gigahertz"],
+}
+
+
+@given(
+    st.integers(1, 10**6),
+    st.sampled_from([(u, s) for u, names in SPELLINGS.items() for s in names]),
+    st.sampled_from(["{n} {u}", "{n}{u}", "{n:,} {u}", "{n:,}-{u}", "**{n}** {u}", "`{n:,}{u}`"]),
+)
+def test_every_spelling_of_a_measure_is_the_same_measure(
+    n: int, unit: tuple[str, str], form: str
+) -> None:
+    name, spelling = unit
+    (q,) = quantities(normalise(f"It has {form.format(n=n, u=spelling)} in all"))
+    assert (q.value, q.unit) == (n, name)
+
+
+@given(st.integers(1, 9999), st.sampled_from(["A100", "V100s", "nodes", "GPUs", "cards"]))
+def test_times_stand_before_or_after_or_are_spelled(n: int, thing: str) -> None:
+    plain = words(normalise(f"It has {n} {thing}."))
+    for form in (
+        "{n}x {t}",
+        "{n} x {t}",
+        "x{n} {t}",
+        "x {n} {t}",
+        "{n}\u00d7 {t}",
+        "\u00d7{n} {t}",
+    ):
+        assert words(normalise(f"It has {form.format(n=n, t=thing)}.")) == plain
+
+
+@given(st.dates(min_value=date(1950, 1, 1), max_value=date(2090, 1, 1)))
+def test_every_spelling_of_a_date_is_the_same_date(day: date) -> None:
+    month = "January February March April May June July August September October November December"
+    name = month.split()[day.month - 1]
+    for text in (
+        f"{name} {day.day}, {day.year}",
+        f"{day.day} {name} {day.year}",
+        f"{name[:3]}. {day.day}, {day.year}",
+        f"{day.month}/{day.day}/{day.year}",
+        f"{day.month:02}/{day.day:02}/{day.year}",
+        day.isoformat(),
+    ):
+        assert normalise(f"since {text} it runs") == f"since {day.isoformat()} it runs"
+
+
+@given(st.sampled_from([(name, o) for name, others in SPELLINGS_OF_NAMES for o in others]))
+def test_every_spelling_of_a_resource_is_the_same_name(names: tuple[str, str]) -> None:
+    name, other = names
+    for form in ("{} has 4 GPUs", "the {}, a machine", "on {}.", "{}'s nodes", "({})"):
+        assert words(normalise(form.format(other.title()))) == words(normalise(form.format(name)))
+
+
+@given(st.lists(st.sampled_from("zero one two seven twelve nineteen thirty ninety".split())))
+def test_the_pattern_of_a_word_list_finds_those_words_only(some: list[str]) -> None:
+    import re
+
+    pattern = re.compile(any_of(some))
+    for word in "zero one two seven seventeen twelve nine nineteen thirty ninety on".split():
+        assert bool(some and pattern.fullmatch(word)) is (word in some)

@@ -189,9 +189,22 @@ def test_weak_categories_are_named_with_the_designs_action() -> None:
     tuned = answers(qs, lambda q: f"no idea {RIGHT}" if q.category == "software" else perfect(q))
     d = build(qs, {"tuned": tuned, "retrieval": answers(qs, lambda q: DEFERS)})
     gate = next(g for g in d["gates"] if g["gate"] == "accuracy")
-    assert gate["verdict"] == "FAIL" and "software 0/47" in gate["detail"]
-    assert gate["action"] == "Add more training data for weak areas"
-    assert any("software 0/47" in r and gate["action"] in r for r in d["reasons"])
+    assert gate["verdict"] == "FAIL" and "software (0/47)" in gate["detail"]
+    assert gate["action"] == "Add more training data for weak areas: software (0/47)"
+    assert any(gate["action"] in r for r in d["reasons"])
+
+
+def test_the_weakest_area_is_the_one_with_the_lowest_bound() -> None:
+    qs = questions(90, 10)
+    wrong = {q.id for q in qs if q.category == "software"} | {
+        q.id for n, q in enumerate(qs) if q.category == "comparisons" and n % 2
+    }
+    tuned = answers(qs, lambda q: "no idea" if q.id in wrong else perfect(q))
+    d = build(qs, {"tuned": tuned, "retrieval": answers(qs, lambda q: DEFERS)})
+    actions = {g["gate"]: g["action"] for g in d["gates"]}
+    assert actions["accuracy"].endswith("weak areas: software (0/30), comparisons (15/30)")
+    assert actions["citation_presence"].endswith("software (0/30), comparisons (15/30)")
+    assert actions["deferral"] == "Add more negative examples"  # none of them is weak
 
 
 def test_a_candidate_can_be_named() -> None:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from core.evaluation.statistics import (
     Bound,
+    chances,
+    clustered,
     items_needed,
     mcnemar,
     minimum_detectable_difference,
@@ -159,3 +161,87 @@ def test_interval_of_p95_by_order_statistics() -> None:
     # twelve values have no upper end
     assert percentile_interval([float(i) for i in range(12)], 0.95)[1] is None
     assert percentile_interval([], 0.95) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("truth", "passes"), [(0.90, 0.01), (0.93, 0.15), (0.95, 0.52), (0.97, 0.93)]
+)
+def test_what_an_observed_95_of_170_would_let_through(truth: float, passes: float) -> None:
+    """The reason for judging intervals: "observed >= 95 %" is passed by what is below it."""
+    from scipy.stats import binom
+
+    needed = math.ceil(0.95 * 170)
+    assert float(binom.sf(needed - 1, 170, truth)) == pytest.approx(passes, abs=0.006)
+    ours = chances(170, Bound(0.95), truth)
+    assert sum(ours.values()) == pytest.approx(1.0)
+    if truth < 0.95:
+        assert ours["PASS"] < 0.003
+
+
+def test_27_of_30_refusals_would_let_85_per_cent_through() -> None:
+    from scipy.stats import binom
+
+    assert float(binom.sf(26, 30, 0.85)) == pytest.approx(0.32, abs=0.005)
+    assert chances(30, Bound(0.90), 0.85)["PASS"] == 0.0  # 30 questions can never show it
+    assert chances(60, Bound(0.90), 0.99)["PASS"] > 0.5
+
+
+ONE_SIDED = [
+    (30, 30, None),
+    (40, 40, None),
+    (140, 132, 138),
+    (170, 160, 167),
+    (200, 187, 196),
+    (400, 370, 388),
+]
+
+
+@pytest.mark.parametrize(("n", "at90", "at95"), ONE_SIDED)
+def test_one_sided_column_of_the_table(n: int, at90: int | None, at95: int | None) -> None:
+    # a one-sided 95 % bound is the lower end of the two-sided 90 % interval
+    for target, needed in ((0.90, at90), (0.95, at95)):
+        bound = Bound(target, confidence=0.90)
+        passing = [k for k in range(n + 1) if verdict(wilson(k, n), bound) == "PASS"]
+        assert (passing[0] if passing else None) == needed
+
+
+# ── several wordings of one item ────────────────────────────────────────────────────────────────
+
+
+def test_wordings_that_always_agree_are_worth_one_item() -> None:
+    flags = [i % 4 != 0 for i in range(60)]
+    once = wilson(sum(flags), 60)
+    thrice = clustered([(int(f), 1) for f in flags * 3], [str(i) for i in range(60)] * 3)
+    assert (thrice.k, thrice.n, thrice.estimate) == (135, 180, once.estimate)
+    assert thrice.n_effective == 60
+    assert (thrice.low, thrice.high) == pytest.approx((once.low, once.high))
+    assert verdict(thrice, Bound(0.65)) == verdict(once, Bound(0.65)) == "UNDECIDED"
+    assert items_needed(thrice, Bound(0.65)) == items_needed(once, Bound(0.65))
+
+
+def test_wordings_that_differ_at_random_are_worth_more() -> None:
+    import random
+
+    rnd = random.Random(1)
+    flags = [(int(rnd.random() < 0.7), 1) for _ in range(180)]
+    found = clustered(flags, [i // 3 for i in range(180)])
+    assert found.n_effective is not None and 120 <= found.n_effective <= 180
+
+
+def test_items_alone_are_plain_wilson() -> None:
+    assert clustered([(1, 1), (0, 1), (0, 0)], ["a", "b", "c"]) == wilson(1, 2)
+    assert clustered([], []) == wilson(0, 0)
+    all_right = clustered([(1, 1)] * 90, [i // 3 for i in range(90)])
+    assert all_right.n_effective == 30 and all_right.low == wilson(30, 30).low
+    with pytest.raises(ValueError):
+        clustered([(1, 1)], [])
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 5)), max_size=40))
+def test_an_effective_n_is_between_items_and_answers(rows: list[tuple[int, int, int]]) -> None:
+    counts = [(min(k, n), n) for k, n, _ in rows]
+    p = clustered(counts, [c for *_, c in rows])
+    if p.estimate is not None:
+        assert p.low is not None and p.high is not None
+        assert 0 <= p.low <= p.estimate <= p.high <= 1
+        assert p.n_effective is None or 1 <= p.n_effective <= p.n

@@ -136,6 +136,26 @@ def test_silence_is_noticed_and_what_was_said_meanwhile_is_not_doubled(
         laptop.whole(job)
 
 
+def test_a_silence_that_outlasts_every_attempt(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attempts to come back fall into the silence too; neither the keeper nor the mirror gives up."""
+    monkeypatch.setattr("remote.leg.HANDSHAKE_S", 0.5)
+    job = Counting(sandbox.host)
+    with Laptop(sandbox.host, tmp_path / "mirror").begin() as laptop:
+        keeper = laptop.route.keep_up()
+        job.open(0)
+        laptop.has(0)
+        sandbox.freeze()
+        complete(laptop.lost(), LinkLost)
+        until(lambda: keeper.attempts >= 2, 30)
+        until(lambda: isinstance(laptop.route.status().error, HostUnreachable))
+        sandbox.thaw()
+        job.open()
+        laptop.whole(job)
+        assert laptop.route.alive and not keeper.needs_you
+
+
 def test_a_call_that_was_under_way_ends_with_the_line(sandbox: Sandbox) -> None:
     with Route(sandbox.host) as route:
         helper = route.helper()

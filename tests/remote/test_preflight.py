@@ -191,3 +191,16 @@ def test_noise() -> None:
     assert judge_noise("m\n", "m").outcome == "pass"
     assert judge_noise("hi\x1b[2J\nm\n", "m").outcome == "warn"
     assert "\x1b" not in judge_noise("hi\x1b[2J\nm\n", "m").detail
+
+
+def test_the_slurm_block_is_held_against_the_real_slurm(slurm: Any, tmp_path: Path) -> None:
+    with Sandbox(tmp_path / "box") as box:
+        found = []
+        for partition in (None, "gpuA100"):
+            block = replace(slurm.settings(), partition=partition)
+            with Route(replace(box.host, launcher="slurm", slurm=block)) as route:
+                found.append({f.id: f for f in preflight(route)}["slurm"])
+    fits, misfits = found
+    assert fits.outcome == "pass" and "ghx4* 2 of 2 nodes idle" in fits.detail
+    assert misfits.outcome == "fail" and "no partition 'gpuA100'" in misfits.consequence
+    assert "hosts.yaml" in misfits.try_next

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -186,8 +187,6 @@ def test_jump_down_or_not_found(pair: Any) -> None:
 
 
 def test_something_that_is_not_ssh(pair: Any) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -197,6 +196,18 @@ def test_something_that_is_not_ssh(pair: Any) -> None:
         threading.Thread(target=serve, daemon=True).start()
         error = refused(Route(with_jump(pair.host, port=server.getsockname()[1])).open)
     assert isinstance(error, HostUnreachable) and "not as an SSH server" in error.what
+
+
+def test_a_port_that_takes_connections_and_says_nothing(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a VPN that went silent. It must be a typed error: anything else ends who tries again."""
+    monkeypatch.setattr("remote.leg.HANDSHAKE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = with_jump(pair.host, port=server.getsockname()[1])
+        with pytest.raises(HostUnreachable, match="says nothing") as caught:
+            Route(host).open()
+    assert caught.value.why and "VPN" in caught.value.try_next
 
 
 @pytest.mark.parametrize("hop", ["host", "jump"])

@@ -60,6 +60,7 @@ def test_up_status_fault_and_down_of_the_command_line(layout: Layout) -> None:
     assert qa_json("sandbox", "fault", "delay", "40")["faults"] == {"delay_ms": 40.0}
     assert qa_json("sandbox", "status")["servers"][0]["faults"] == {"delay_ms": 40.0}
     assert "no such fault" in qa("sandbox", "fault", "nonsense", code=2).stderr
+    assert "delay takes MS" in qa("sandbox", "fault", "delay", code=2).stderr
     assert "not a number" in qa("sandbox", "fault", "delay", "-5", code=2).stderr
     assert qa_json("sandbox", "fault", "all-clear")["faults"] == {}
     assert "up already" in qa("sandbox", "up", "--second-factor", code=2).stderr

@@ -34,7 +34,10 @@ def fault(path: Path, *overrides: str, profile: str | None = None) -> str:
 
 
 def test_every_shipped_recipe_and_profile_loads() -> None:
-    assert {"tiny", "smollm2-135m", "mistral-7b"} <= set(recipes.names())
+    wanted = {"tiny", "smollm2-135m", "mistral-7b", "llama-3-8b", "llama-3.1-70b", "mixtral-8x7b"}
+    assert wanted <= set(recipes.names())
+    for name in wanted:
+        assert {"design", "recommended"} <= set(recipes.profiles(name))
     for name in recipes.names():
         data = yaml.safe_load((recipes.recipes_dir() / f"{name}.yaml").read_text())
         assert recipes.load_recipe(name).name == name
@@ -49,22 +52,49 @@ def test_every_shipped_recipe_opens_with_what_needs_how() -> None:
             assert word in head, (name, word)
 
 
-def test_mistral_design_profile_is_the_design() -> None:
-    r = recipes.load_recipe("mistral-7b", profile="design")
-    assert (r.model.dtype, r.model.attention) == ("bfloat16", "flash")
-    assert (r.lora.r, r.lora.alpha, r.lora.dropout) == (64, 128, 0.05)
-    assert r.lora.targets == ["q_proj", "k_proj", "v_proj", "o_proj"]
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+DENSE = {"batch": 4, "dropout": 0.05, "lr": 2e-5, "targets": ATTENTION}
+MOE = {"batch": 1, "dropout": 0.1, "lr": 3e-5, "targets": [*ATTENTION, "gate", "w1", "w2", "w3"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "design"),
+    [
+        ("mistral-7b", DENSE),
+        ("llama-3-8b", DENSE),
+        ("llama-3.1-70b", DENSE),
+        ("mixtral-8x7b", MOE),
+    ],
+)
+def test_the_design_profile_is_the_design(name: str, design: dict[str, object]) -> None:
+    r = recipes.load_recipe(name, profile="design")
+    assert (r.model.name, r.model.dtype, r.model.attention) == (name, "bfloat16", "flash")
+    assert r.model.quantise == "none"
+    assert (r.lora.r, r.lora.alpha, r.lora.dropout) == (64, 128, design["dropout"])
+    assert r.lora.targets == design["targets"]
     t = r.train
-    assert (t.lr, t.batch_size, t.epochs, t.optimizer) == (2e-5, 4, 3, "adamw_torch_fused")
-    assert t.gradient_checkpointing
-    assert recipes.load_recipe("mistral-7b") == r
+    assert (t.lr, t.batch_size, t.epochs) == (design["lr"], design["batch"], 3)
+    assert t.optimizer == "adamw_torch_fused" and t.gradient_checkpointing
+    assert recipes.load_recipe(name) == r
+
+
+def test_every_departure_from_the_design_says_why() -> None:
+    """Each line of `recommended` that sets a value has a reason: beside it, or in lines above it."""
+    for name in ("mistral-7b", "llama-3-8b", "llama-3.1-70b", "mixtral-8x7b"):
+        text = (recipes.recipes_dir() / f"{name}.yaml").read_text()
+        lines = text.split("\n  recommended:\n")[1].split("\n  sharded:")[0].splitlines()
+        for at, line in enumerate(lines):
+            if not line.strip() or line.lstrip().startswith("#") or line.rstrip().endswith(":"):
+                continue
+            commented = any("#" in x for x in lines[max(0, at - 3) : at + 1])
+            assert commented, (name, line)
 
 
 def test_later_wins_and_origins_say_who(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "profiles:\n  big:\n    lora:\n      r: 8\n      alpha: 16\n")
     loaded = recipes.load_with_origins(path, ["profile=big", "lora.alpha=20"])
     assert (loaded.recipe.lora.r, loaded.recipe.lora.alpha) == (8, 20)
-    assert loaded.origins["lora.r"] == "one.yaml:11"
+    assert loaded.origins["lora.r"] == "one.yaml:11 (profile big)"
     assert loaded.origins["train.lr"] == "one.yaml:7"
     assert loaded.origins["lora.alpha"] == "--set"
     assert loaded.origins["train.epochs"] == "default"
@@ -82,6 +112,22 @@ def test_resolved_recipe_round_trips(tmp_path: Path) -> None:
         ("  lr: 1e-3", "  lr: fast", ["one.yaml:7", "train.lr"]),
         ("  lr: 1e-3", "  epoch: 3", ["one.yaml:7", "'train.epoch'", "did you mean 'epochs'"]),
         ("  r: 4", "  r: 0", ["one.yaml:5", "lora.r"]),
+        ("  r: 4", "  r: true", ["one.yaml:5", "lora.r", "not true"]),
+        ("  r: 4", "  r: [4]", ["one.yaml:5", "lora.r"]),
+        ("  r: 4", "  targets: q_proj", ["one.yaml:5", "lora.targets", "all-linear, or a list"]),
+        ("  r: 4", "  targets: []", ["one.yaml:5", "lora.targets"]),
+        ("  lr: 1e-3", "  processes: two", ["one.yaml:7", "train.processes"]),
+        ("  lr: 1e-3", "  export: [mlflow]", ["one.yaml:7", "train.export"]),
+        ("  lr: 1e-3", "  sharding: fsdp", ["one.yaml", "train.processes"]),
+        (
+            "train:\n  lr: 1e-3",
+            "probe:\n  every: sometimes",
+            ["one.yaml:7", "probe.every", "epoch"],
+        ),
+        ("train:\n  lr: 1e-3", "probe:\n  every: -1", ["one.yaml:7", "probe.every"]),
+        ("train:\n  lr: 1e-3", "stop:\n  rule: recall", ["one.yaml", "set probe.every=epoch"]),
+        ("train:\n  lr: 1e-3", "accept:\n  L99: because", ["one.yaml:", "'accept'", "no rule"]),
+        ("train:\n  lr: 1e-3", "train: 3", ["one.yaml:6", "train"]),
         ("lora:", "lara:", ["one.yaml:4", "'lara'", "did you mean 'lora'"]),
         ("  name: tiny\n", "  dtype: bfloat16\n", ["'model.name' is missing"]),
         ("model:", "model: [", ["one.yaml:", "not valid YAML"]),
@@ -103,6 +149,21 @@ def test_bad_overrides(tmp_path: Path) -> None:
     assert "--set lora.r" in fault(path, "lora.r=many")
     assert "key=value" in fault(path, "lora.r")
     assert "no profile 'bog'" in fault(path, profile="bog")
+
+
+def test_overrides_that_belong_together_come_in_any_order(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    for sets in (["stop.rule=recall", "probe.every=50"], ["probe.every=50", "stop.rule=recall"]):
+        assert recipes.load_recipe(path, sets).probe.every == 50
+    sharded = recipes.load_recipe(path, ["train.sharding=fsdp", "train.processes=4"])
+    assert sharded.train.processes == 4
+
+
+def test_new_fields_have_quiet_defaults(tmp_path: Path) -> None:
+    r = recipes.load_recipe(write(tmp_path, GOOD))
+    assert (r.model.quantise, r.lora.rslora, r.lora.target_parameters) == ("none", False, [])
+    assert (r.train.packing, r.train.processes, r.train.sharding) == (False, 1, "none")
+    assert (r.train.export, r.probe.every, r.stop.rule, r.accept) == ([], 0, "none", {})
 
 
 def test_unknown_recipe_names_the_nearest() -> None:

@@ -19,6 +19,7 @@ from core import jobdir, locations
 from core.errors import DiskFull, MissingComponent, UsageError
 from core.training import cli, run
 from core.training import recipe as recipes
+from tests.conftest import require
 from tests.training.conftest import some_pairs, write_pairs
 
 SHORT = ("train.epochs=1", "train.batch_size=8")
@@ -150,11 +151,21 @@ def test_a_run_that_blows_up_says_so(request_for: Any) -> None:
     assert events_of(second.events, "error")[-1]["error"] == "Diverged"
 
 
-def test_a_full_disk_is_recognised(request_for: Any) -> None:
-    if not Path("/dev/full").exists():
-        pytest.fail("this test wants /dev/full")
-    with pytest.raises(DiskFull, match="the disk is full"):
-        run.train(request_for("full", *SHORT, events=Path("/dev/full")))
+def test_a_full_disk_is_recognised(request_for: Any, tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "full", str(full)]
+    require(subprocess.run(mount, capture_output=True).returncode == 0, "the right to mount")
+    try:
+        with pytest.raises(DiskFull, match="the disk is full"):
+            run.train(request_for("full", *SHORT))
+    finally:
+        subprocess.run(["umount", "-l", str(full)], check=True)
+
+
+def test_events_that_find_no_room_do_not_end_a_training(request_for: Any) -> None:
+    require(Path("/dev/full").exists(), "/dev/full")
+    assert run.train(request_for("deaf", *SHORT, events=Path("/dev/full"))) == 0
 
 
 # ---- stopping and going on --------------------------------------------------------------------

@@ -39,11 +39,12 @@ def check_markers(
 
     Classes: correct, wrong_entity (with --accept), known, unknown_entity, unknown_domain, stale, malformed.
     """
-    from core.citations import classify, find
+    from core.citations import classify, find, find_malformed
 
     text = _stdin()
     index = _index(sources)
     parts = {m.start: asdict(m) for m in find(text)}
+    faults = {m.start: m.what for m in find_malformed(text)}
     empty: dict[str, Any] = {"source_id": None, "domain": None, "entity_id": None}
     found = []
     for c in classify(text, index, accept):
@@ -53,6 +54,7 @@ def check_markers(
                 **parts.get(c.start, {**empty, "start": c.start, "end": c.end}),
                 "text": c.text,
                 "class": c.cls,
+                "fault": faults.get(c.start),
                 "display_name": c.source.display_name if c.source else None,
                 "url": target.link if target else None,
                 "leads_to": target.source_id if target else None,
@@ -63,15 +65,24 @@ def check_markers(
 
 @app.command("render")
 def render(
-    to: Annotated[str, typer.Option(help="markdown, html or plain")] = "markdown",
+    to: Annotated[
+        str, typer.Option(help="markdown, html, plain, or rich: styles and links of a terminal")
+    ] = "markdown",
     sources: Sources = None,
 ) -> None:
     """The text on stdin with markers as numbered footnotes that link to their sources."""
     from core.citations import render_html, render_markdown, render_plain
 
+    if to == "rich":
+        from rich.console import Console
+
+        from tui.present.cited import answer
+
+        Console().print(answer(_stdin(), _index(sources)), soft_wrap=True)
+        return
     kinds = {"markdown": render_markdown, "html": render_html, "plain": render_plain}
     if to not in kinds:
-        raise UsageError(f"{to!r} is not a format", try_next=f"one of: {', '.join(kinds)}")
+        raise UsageError(f"{to!r} is not a format", try_next=f"one of: {', '.join(kinds)}, rich")
     out(kinds[to](_stdin(), _index(sources)))
 
 

@@ -1,19 +1,24 @@
-"""`qa gates`, `qa report`, `qa recipe`, `qa checklist`: what a decision rests on."""
+"""`qa gates`, `qa report`, `qa checklist`: what a decision rests on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import NotFound
+from core import locations
+from core.errors import NotFound, QAError, UsageError
 from tui.cli.show import as_json, out, say, table
 
+if TYPE_CHECKING:
+    from core.evaluation.pages.dossier import Dossier
+    from core.evaluation.pages.model import Page
+
 gates = typer.Typer(help="The gates of a release.", no_args_is_help=True)
-recipe = typer.Typer(help="Training configurations.", no_args_is_help=True)
 checklist = typer.Typer(help="The pilot's sixteen items.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+GATE_COLUMNS = "gate verdict target estimate low high n n_needed action".split()
 
 
 def add_to(root: typer.Typer) -> None:
@@ -21,52 +26,122 @@ def add_to(root: typer.Typer) -> None:
 
 
 @gates.command("check")
-def gates_check(version: str, json: Json = False) -> int:
+def gates_check(
+    version: str,
+    gates_file: Annotated[
+        Path | None, typer.Option("--gates", help="judge by this file, not as it was evaluated")
+    ] = None,
+    json: Json = False,
+) -> int:
     """The verdict of each gate for a version, from its newest evaluation. Exit 5 unless GO."""
+    from core.evaluation.pages.verdict import named_action, sentence
+
     scores = _scores(version)
+    if gates_file is not None:
+        scores = _judged_by(scores, gates_file)
+    rows = [
+        {**g, "action": named_action(g, scores) or g.get("action", "")} for g in scores["gates"]
+    ]
     if json:
         as_json(
             {
+                "version": version,
                 "verdict": scores["verdict"],
-                "gates": scores["gates"],
+                "sentence": sentence(scores),
+                "gates": rows,
                 "reasons": scores.get("reasons", []),
             }
         )
     else:
-        columns = [
-            "gate",
-            "verdict",
-            "target",
-            "estimate",
-            "low",
-            "high",
-            "n",
-            "n_needed",
-            "action",
-        ]
-        table(columns, [[g.get(c) for c in columns] for g in scores["gates"]])
+        table(GATE_COLUMNS, [[g.get(c) for c in GATE_COLUMNS] for g in rows])
         out(scores["verdict"])
+    if gates_file is None:
+        _say_if_changed(version, str(scores["verdict"]))
     return 0 if scores["verdict"] == "GO" else 5
 
 
 def report(
     version: str,
     out_file: Annotated[
-        Path | None, typer.Option("--out", help="write it there (Markdown)")
+        Path | None, typer.Option("--out", help="write it there: FILE.html, or else Markdown")
     ] = None,
+    json: Json = False,
 ) -> None:
-    """The GO / NO-GO page of a version."""
-    from core.evaluation.report import render, render_text
+    """The GO / NO-GO report of a version: for leadership as one HTML file, for terminals as text."""
+    from core.evaluation.pages.compose import compose
+    from core.evaluation.pages.gather import gather
+    from core.evaluation.pages.text import text
+    from core.registry import open_registry
 
-    scores = _scores(version)
-    if out_file is None:
-        out(render_text(scores))
-    else:
-        out_file.write_text(render(scores), "utf-8")
+    dossier = gather(open_registry(), version, locations.state_dir() / "mirror")
+    page = compose(dossier)
+    written = _write(page, out_file) if out_file is not None else {}
+    if json:
+        as_json(_report_json(dossier, page) | written)
+    elif out_file is None:
+        out(text(page))
+    if out_file is not None:
         say(f"wrote {out_file}")
 
 
-def _scores(version: str) -> dict:  # type: ignore[type-arg]
+def _write(page: Page, path: Path) -> dict[str, Any]:
+    """The file, its hash and whether it has pictures. Raises UsageError."""
+    import hashlib
+
+    from core.evaluation.pages import charts
+    from core.evaluation.pages.html import html
+    from core.evaluation.pages.markdown import markdown
+    from core.jobdir import write_atomic
+
+    as_html = path.suffix.lower() in (".html", ".htm")
+    data = (html(page) if as_html else markdown(page)).encode()
+    try:
+        write_atomic(path, data)
+    except OSError as e:
+        raise UsageError(
+            f"cannot write {path}", why=e.strerror or str(e), try_next="--out another file"
+        ) from e
+    drawn = as_html and charts.available()
+    if as_html and not drawn:
+        say(charts.MISSING)
+    digest = hashlib.sha256(data).hexdigest()
+    return {"file": str(path), "sha256": digest, "bytes": len(data), "pictures": drawn}
+
+
+def _report_json(d: Dossier, page: Page) -> dict[str, Any]:
+    from core.evaluation.pages.fields import candidate, mapping, rows, texts
+    from core.evaluation.pages.flips import by_category
+    from core.evaluation.pages.record import digests, signed
+    from core.evaluation.pages.verdict import named_action
+
+    s = d.scores
+    flips = mapping(d.flips.get("flips"))
+    return {
+        "version": page.name,
+        "verdict": page.verdict,
+        "sentence": page.lead,
+        "headline": texts(s.get("headline")),
+        "gates": [
+            {**g, "action": named_action(g, s) or g.get("action", "")} for g in rows(s.get("gates"))
+        ],
+        "systems": mapping(s.get("systems")),
+        "against_previous": {
+            "version": d.flips_from,
+            "n": d.flips.get("n"),
+            "regressions": [r.get("id") for r in rows(flips.get("regressions"))],
+            "improvements": [r.get("id") for r in rows(flips.get("improvements"))],
+            "p_value": d.flips.get("p_value"),
+            "categories": by_category(d.flips),
+        }
+        if flips
+        else None,
+        "causes": mapping(mapping(s.get("causes")).get(candidate(s))),
+        "signatures": signed(d),
+        "hashes": dict(digests(d)),
+    }
+
+
+def _scores(version: str) -> dict[str, Any]:
     from core.registry import evaluations, open_registry, versions
 
     reg = open_registry()
@@ -77,33 +152,30 @@ def _scores(version: str) -> dict:  # type: ignore[type-arg]
     return found.scores
 
 
-@recipe.command("list")
-def recipe_list() -> None:
-    """Recipes of configs/recipes."""
-    from core.training.recipe import names
+def _judged_by(scores: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The scores with the verdict and gates of another file. Raises SettingsError, UsageError."""
+    from core.evaluation.gates import load_gates
+    from core.evaluation.rejudge import reasons, rejudge
 
-    print("\n".join(names()))
-
-
-@recipe.command("show")
-def recipe_show(
-    name: str,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value")] = None,
-    profile: Annotated[str | None, typer.Option(help="a profile of the recipe")] = None,
-) -> None:
-    """Every value of a recipe and where it comes from."""
-    from core.training.recipe import load_with_origins
-
-    loaded = load_with_origins(name, set_ or [], profile=profile)
-    flat = _flat(loaded.recipe.resolved())
-    table(["key", "value", "from"], [[k, v, loaded.origins.get(k, "")] for k, v in flat])
+    verdict, results = rejudge(scores, load_gates(path))
+    rows = [r.as_dict() for r in results]
+    return {**scores, "verdict": verdict, "gates": rows, "reasons": list(reasons(results))}
 
 
-def _flat(data: dict, at: str = "") -> list[tuple[str, object]]:  # type: ignore[type-arg]
-    out: list[tuple[str, object]] = []
-    for key, value in data.items():
-        out += _flat(value, f"{at}{key}.") if isinstance(value, dict) else [(f"{at}{key}", value)]
-    return out
+def _say_if_changed(version: str, verdict: str) -> None:
+    """A promotion is judged by the gates of its own moment: say where they have moved on."""
+    from core.registry import open_registry
+    from tui.desk.release import judge_now
+
+    try:
+        now = judge_now(open_registry(), version)
+    except QAError as e:
+        say(f"the gates of now cannot be read: {e.what}")
+        return
+    if now is not None and not now.gates and now.reasons:
+        say(f"the gates of now cannot be used: {now.reasons[0]}")
+    elif now is not None and now.verdict != verdict:
+        say(f"as it was evaluated; by configs/gates.yaml as it is now: {now.verdict}")
 
 
 @checklist.command("list")

@@ -21,10 +21,10 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout"
 
 
 def add_to(root: typer.Typer) -> None:
-    root.command("doctor")(doctor)
+    root.command("doctor", short_help="What a host is, and what would fail there.")(doctor)
 
 
-@app.command("list")
+@app.command("list", short_help="All hosts that can be named.")
 def list_hosts(json: Json = False) -> None:
     """Names in configs/hosts.yaml, the aliases of the ssh configuration, and the sandbox."""
     from core.errors import QAError
@@ -66,7 +66,7 @@ def _row(
     return row | {"launcher": launcher} | ({"problem": problem} if problem else {})
 
 
-@app.command("show")
+@app.command("show", short_help="The way to one host, and its settings.")
 def show_host(name: str, json: Json = False) -> None:
     """The way to one host and its settings, each with where it was found. Connects to nothing."""
     from remote.host_shown import as_dict, rows
@@ -95,7 +95,7 @@ def hosts_doctor(name: str, fix: Fix = False, json: Json = False) -> int:
 
 
 def doctor(
-    host: Annotated[str, typer.Option(help="host to look at")] = "sandbox",
+    host: Annotated[str, typer.Option(envvar="QA_HOST", help="host to look at")] = "sandbox",
     fix: Fix = False,
     json: Json = False,
 ) -> int:

@@ -25,10 +25,10 @@ Queue = Annotated[bool, typer.Option("--queue", help="wait for a busy accelerato
 
 
 def add_to(root: typer.Typer) -> None:
-    root.command("logs")(logs.logs)
+    root.command("logs", short_help="Print the log of a job.")(logs.logs)
 
 
-@app.command("list")
+@app.command("list", short_help="All jobs of the host.")
 def list_jobs(host: HostName = "sandbox", offline: bool = False, json: Json = False) -> int:
     """All jobs of the host; --offline: as they were last known here. Newest first.
 
@@ -37,7 +37,7 @@ def list_jobs(host: HostName = "sandbox", offline: bool = False, json: Json = Fa
     from tui.desk import job_list
 
     code = 0
-    with _bench(host) as bench:
+    with opened(host) as bench:
         try:
             rows = bench.following.rows() if offline else job_list.asked(bench)
         except RouteError as e:
@@ -47,17 +47,17 @@ def list_jobs(host: HostName = "sandbox", offline: bool = False, json: Json = Fa
     if json:
         as_json(rows)
         return code
-    head = ["job", "status", "submitted (UTC)", "run time", "known", "exit", "note"]
+    head = ["job", "status", "submitted, UTC", "run time", "known", "exit", "note"]
     table(head, [_cells(row) for row in rows])
     return code
 
 
-@app.command()
+@app.command(short_help="What is known of a job, as JSON.")
 def show(job_id: Job, host: HostName = "sandbox", json: Json = False) -> None:
     """A job's specification, state and seams as mirrored here, as JSON."""
     from remote.segments import seams
 
-    with _bench(host) as bench:
+    with opened(host) as bench:
         job = mirrored(bench, job_id)
         row = bench.following.row(job)
         as_json(
@@ -72,7 +72,7 @@ def show(job_id: Job, host: HostName = "sandbox", json: Json = False) -> None:
         )
 
 
-@app.command()
+@app.command(short_help="Tell what jobs do until they have ended.")
 def watch(
     jobs: Annotated[list[str] | None, typer.Argument(help="default: all active ones")] = None,
     host: HostName = "sandbox",
@@ -86,7 +86,7 @@ def watch(
     from tui.desk.watching import watch
 
     last: dict[str, str] = {}
-    with _bench(host) as bench:
+    with opened(host) as bench:
         rows = asked(bench) if jobs else []
         ids = [_find(rows, name) for name in jobs or []]
         for record in watch(bench, ids):
@@ -99,7 +99,7 @@ def watch(
     return 4 if any(last.get(job_id) != "succeeded" for job_id in ids) else 0
 
 
-@app.command()
+@app.command(short_help="Ask a job to stop, after a checkpoint.")
 def stop(
     job_id: Job,
     host: HostName = "sandbox",
@@ -108,7 +108,7 @@ def stop(
     json: Json = False,
 ) -> None:
     """Ask a job to stop: a checkpoint first, then an end; killed only after its grace."""
-    with _bench(host) as bench:
+    with opened(host) as bench:
         job_id = _named(bench, job_id)
         bench.line.launcher().stop(job_id, kill=kill)
         state = bench.following.wait(job_id, say) if wait else bench.line.launcher().state(job_id)
@@ -118,31 +118,31 @@ def stop(
             out(f"{job_id}: {state.status}")
 
 
-@app.command()
+@app.command(short_help="Go on with an ended job, as a new one.")
 def resume(
     job_id: Job, host: HostName = "sandbox", queue: Queue = False, json: Json = False
 ) -> None:
     """Go on with an ended job as a new one: a training from its last whole checkpoint."""
     from tui.desk import again
 
-    with _bench(host) as bench:
+    with opened(host) as bench:
         old = _named(bench, job_id)
         _started(bench, again.resume(bench, old, queue=queue), json)
 
 
-@app.command()
+@app.command(short_help="Start a job anew from the beginning.")
 def rerun(
     job_id: Job, host: HostName = "sandbox", queue: Queue = False, json: Json = False
 ) -> None:
     """Start a job anew from the beginning: same settings and inputs, this desk's code."""
     from tui.desk import again
 
-    with _bench(host) as bench:
+    with opened(host) as bench:
         old = _named(bench, job_id)
         _started(bench, again.rerun(bench, old, queue=queue), json)
 
 
-@app.command()
+@app.command(short_help="Remove an ended job from the host.")
 def rm(
     job_id: Job,
     host: HostName = "sandbox",
@@ -153,7 +153,7 @@ def rm(
     """Remove an ended job's directory from the host: log, checkpoints, artifacts."""
     from tui.desk.removing import remove
 
-    with _bench(host) as bench:
+    with opened(host) as bench:
         job_id = _named(bench, job_id)
         if confirm != job_id:
             more = " and its mirror here" if here else "; its mirror here stays"
@@ -173,7 +173,7 @@ def rm(
 
 
 @contextlib.contextmanager
-def _bench(host: str) -> Iterator[Workbench]:
+def opened(host: str) -> Iterator[Workbench]:
     from tui.cli.prompting import terminal_prompter
     from tui.desk.line import check_host_name
     from tui.desk.workbench import Workbench
@@ -247,4 +247,4 @@ def _words(record: dict[str, Any]) -> str:
 
 
 def _at(t: float | None) -> str | None:
-    return None if t is None else datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return None if t is None else datetime.fromtimestamp(t, UTC).strftime("%m-%d %H:%M:%S")

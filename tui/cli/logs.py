@@ -27,10 +27,10 @@ def logs(
 
     Where the log was cut short or replaced on the host, a line says so between the parts.
     """
-    from tui.cli.jobs import _bench, _named, mirrored
+    from tui.cli.jobs import _named, mirrored, opened
     from tui.cli.show import say
 
-    with _bench(host) as bench:
+    with opened(host) as bench:
         mirror = None
         if follow:
             job = bench.job_dir(_named(bench, job_id))

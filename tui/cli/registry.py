@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look after registry.db, and share it with others.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+SHOWN = 5
 
 
 @app.command()
@@ -38,7 +39,8 @@ def check(
         beside = [p.name for p in maintenance.backups(path)][:3]
         raise RegistryError(
             f"{path}: {len(faults)} thing{'s are' if len(faults) > 1 else ' is'} wrong",
-            why="; ".join(f"{f.area}: {f.what}" for f in faults),
+            why="; ".join(f"{f.area}: {f.what}" for f in faults[:SHOWN])
+            + (f"; and {len(faults) - SHOWN} more: --json names all" if faults[SHOWN:] else ""),
             try_next="qa registry restore FILE"
             + (
                 f" (beside it: {', '.join(beside)})" if beside else "; there is no backup beside it"
@@ -130,7 +132,7 @@ def unshare(confirm: Annotated[bool, typer.Option("--yes", help="do it")] = Fals
 
     mark = mark_of(locations.registry_path())
     if mark is None:
-        raise UsageError("this registry is not shared")
+        raise UsageError("this registry is not shared", try_next="qa registry status")
     if not confirm:
         raise UsageError(
             f"no longer sharing with {mark.host} was not confirmed",

@@ -14,22 +14,26 @@ from tui.cli import (
     audit,
     citations,
     deciding,
+    evaluation,
     golden,
     hosts,
     jobs,
     model,
     pairs,
     pilot,
+    recipe,
     registry,
     sandbox,
     search,
     snapshots,
     sources,
+    starting,
     sync,
     tunnel,
     versions,
 )
 from tui.cli.show import problem
+from tui.cli.writing import refused_by_system
 
 app = typer.Typer(
     name="qa",
@@ -47,6 +51,7 @@ hosts.add_to(app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sandbox.app, name="sandbox")
 jobs.add_to(app)
+starting.add_to(jobs.app)
 app.add_typer(sync.app, name="sync")
 tunnel.add_to(app)
 app.add_typer(pairs.app, name="pairs")
@@ -55,12 +60,13 @@ app.add_typer(snapshots.app, name="snapshots")
 search.add_to(app)
 app.add_typer(sources.app, name="sources")
 app.add_typer(golden.app, name="golden")
+app.add_typer(evaluation.app, name="eval")
 app.add_typer(versions.app, name="versions")
 at.add_to(app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(registry.app, name="registry")
 app.add_typer(deciding.gates, name="gates")
-app.add_typer(deciding.recipe, name="recipe")
+app.add_typer(recipe.app, name="recipe")
 app.add_typer(deciding.checklist, name="checklist")
 deciding.add_to(app)
 
@@ -82,4 +88,8 @@ def run(args: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as e:  # of a place that no command speaks for
+        error = refused_by_system(e)
+        problem(error)
+        return error.exit_code
     return result if isinstance(result, int) else 0

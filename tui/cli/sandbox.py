@@ -21,7 +21,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
 
-@app.command()
+@app.command(short_help="Start one that stays.")
 def up(
     second_factor: Annotated[
         bool, typer.Option("--second-factor", help="the jump host asks for password and passcode")
@@ -64,7 +64,7 @@ def up(
         out(f"jump host on 127.0.0.1:{record.jump_port}, process {record.pid}, in {layout.root}")
 
 
-@app.command()
+@app.command(short_help="End the one that `up` started.")
 def down(json: Json = False) -> None:
     """End the servers that `up` started, and only those. Jobs in the sandbox go on."""
     from remote.sandbox import detached
@@ -78,7 +78,7 @@ def down(json: Json = False) -> None:
         say("no sandbox was up")
 
 
-@app.command()
+@app.command(short_help="What runs, and the faults in force.")
 def status(json: Json = False) -> None:
     """The servers that run over the sandbox's directory, and the faults in force."""
     from remote.sandbox import detached
@@ -96,7 +96,7 @@ def status(json: Json = False) -> None:
     table(["process", "jump port", "started by", "faults"], rows)
 
 
-@app.command("ssh-config")
+@app.command("ssh-config", short_help="Print a configuration for plain ssh.")
 def ssh_config() -> None:
     """Print an OpenSSH configuration: `qa sandbox ssh-config > f; ssh -F f gh200.sandbox`."""
     from remote.sandbox.ssh_config import ssh_config as text
@@ -105,7 +105,10 @@ def ssh_config() -> None:
     print(text(layout, _running(layout)), end="")
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="Make something go wrong; alone: list what can.",
+)
 def fault(
     name: Annotated[str, typer.Argument(help="which; none: list them")] = "",
     value: Annotated[str, typer.Argument(help="what some of them take")] = "",
@@ -119,8 +122,8 @@ def fault(
             as_json([asdict(f) for f in FAULTS])
         else:
             table(
-                ["fault", "what happens", "ends with"],
-                [[f"{f.name} {f.value}", f.what, f.ends_with] for f in FAULTS],
+                ["fault", "ends with", "what happens"],
+                [[f"{f.name} {f.value}", f.ends_with, f.what] for f in FAULTS],
             )
         return
     from remote.sandbox import detached

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -15,6 +17,9 @@ from tui import clean
 # What JSON leaves as it is and a terminal may obey: DEL, C1 controls, changes of direction. They can
 # only stand inside strings, where an escape means the same.
 _HARMFUL = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+FOLD = 24  # columns; in less, text is not worth folding
 
 
 def as_json(value: Any) -> None:
@@ -36,13 +41,31 @@ def _plain(value: Any) -> Any:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Columns aligned by content; every cell cleaned of terminal escapes."""
+    """Columns aligned by content; every cell cleaned of terminal escapes.
+
+    On a terminal a row that is too wide for it goes on below with its last cell; a pipe gets one line
+    a row.
+    """
     cells = [[_cell(c) for c in row] for row in rows]
     widths = [
         max(len(h), *(len(r[i]) for r in cells)) if cells else len(h) for i, h in enumerate(header)
     ]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for row in [list(header), *cells]:
-        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+        line = "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        print(line if len(line) <= room else _folded(row, widths, room))
+
+
+def _folded(row: Sequence[str], widths: Sequence[int], room: int) -> str:
+    """The last cell in lines under its column, or under the whole row where it has too little room."""
+    start = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    before = "  ".join(c.ljust(w) for c, w in zip(row[:-1], widths[:-1], strict=True))
+    if room - start >= FOLD:
+        pad = " " * start
+        lines = textwrap.wrap(row[-1], room - start)
+        return f"{before}  " + f"\n{pad}".join(lines)
+    lines = textwrap.wrap(row[-1], max(FOLD, room - 4))
+    return "\n".join([before.rstrip(), *(f"    {line}" for line in lines)])
 
 
 def _cell(value: Any) -> str:

@@ -38,8 +38,8 @@ def list_sources(
 
 
 @app.command("show")
-def show_source(source_id: str) -> None:
-    """One source, and where it leads if it was renamed."""
+def show_source(source_id: str, json: Json = True) -> None:
+    """One source as JSON, and where it leads if it was renamed."""
     from core.registry import source_patterns
     from core.registry import sources as store
 
@@ -47,7 +47,7 @@ def show_source(source_id: str) -> None:
         found = store.get(reg, source_id)
         index = store.index(reg)
         target = index.resolve(source_id)
-        leads = target.source_id if target and target is not found else None
+        leads = target.source_id if target and target.source_id != source_id else None
         pattern = source_patterns.proposed_url(reg, source_id)
     as_json({**asdict(found), "leads_to": leads, "by_pattern": pattern})
 
@@ -110,9 +110,9 @@ def export_sources(
     if file is None:
         out(text.rstrip("\n"))
         return
-    from core.jobdir import write_atomic
+    from tui.cli.writing import write_file
 
-    write_atomic(file, text.encode())
+    write_file(file, text)
     say(f"written: {file}")
 
 
@@ -156,13 +156,17 @@ def resolve(
     ] = None,
     alias: Annotated[str | None, typer.Option(help="it is another name of this source")] = None,
     dismiss: Annotated[str | None, typer.Option(help="it is none; why")] = None,
+    json: Json = False,
 ) -> None:
     """Settle an unknown source: --name (it exists), --alias ID (another name), or --dismiss WHY."""
     from core.registry import source_patterns
     from core.registry import sources as store
 
     if sum(x is not None for x in (name, alias, dismiss)) != 1:
-        raise UsageError("say one of --name, --alias and --dismiss")
+        raise UsageError(
+            "say one of --name, --alias and --dismiss",
+            try_next=f"qa sources resolve {source_id} --name 'what a reader sees'",
+        )
     with _registry(decides=True) as reg:
         if name is not None:
             address = source_patterns.proposed_url(reg, source_id) if url is None else url
@@ -171,8 +175,12 @@ def resolve(
             store.alias_unknown(reg, source_id, alias)
         else:
             store.dismiss_unknown(reg, source_id, dismiss or "")
-    verb = "resolved" if name else "an alias" if alias else "dismissed"
-    out(f"{source_id}: {verb}")
+    verb = "resolved" if name is not None else "alias" if alias is not None else "dismissed"
+    if json:
+        leads = source_id if name is not None else alias
+        as_json({"source_id": source_id, "resolution": verb, "resolved_to": leads})
+    else:
+        out(f"{source_id}: {f'an alias of {alias}' if verb == 'alias' else verb}")
 
 
 @app.command("pattern")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from remote.sync import Plan, Progress, Transfer
 
 app = typer.Typer(help="Files to a host and from it.", no_args_is_help=True)
-HostName = Annotated[str, typer.Option("--host", help="the host")]
+HostName = Annotated[str, typer.Option("--host", envvar="QA_HOST", help="the host")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what would move")]
 Rsync = Annotated[bool | None, typer.Option("--rsync/--no-rsync", help="default: where it pays")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
@@ -129,7 +129,8 @@ def _progress() -> Progress:
     """A line that is drawn over on a terminal; now and then a line elsewhere."""
     from remote.sync import rated
 
-    last, tty = [0.0], sys.stderr.isatty()
+    tty = sys.stderr.isatty()
+    last = [0.0 if tty else time.monotonic()]
 
     def show(step: Transfer) -> None:
         ended = step.done >= step.total

@@ -12,7 +12,7 @@ from tui.cli.show import as_json, out, say
 
 
 def add_to(root: typer.Typer) -> None:
-    root.command("tunnel")(tunnel)
+    root.command("tunnel", short_help="Open a port of the host here.")(tunnel)
 
 
 def tunnel(

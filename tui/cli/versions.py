@@ -67,6 +67,8 @@ def compare_versions(a: str, b: str, json: Json = False) -> None:
         return
     for key, (was, now) in {**result["base_model"], **result["config"]}.items():
         out(f"{key}: {was} → {now}")
+    if result["metrics"]:
+        table(["metric", a, b], [[name, *pair] for name, pair in result["metrics"].items()])
     if "no_answers" in result:
         data = result["data"]
         out(
@@ -299,7 +301,9 @@ def card(
     if out_file is None:
         out(text)
     else:
-        out_file.write_text(text, "utf-8")
+        from tui.cli.writing import write_file
+
+        write_file(out_file, text)
         say(f"wrote {out_file}")
 
 

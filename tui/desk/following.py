@@ -44,7 +44,7 @@ class Following:
     def dir(self, job_id: str) -> JobDir:
         """The mirror of a job; raises NotFound for an id that would leave the mirror's folder."""
         if not job_id or "/" in job_id or job_id.startswith("."):
-            raise NotFound(f"no job {job_id!r}")
+            raise NotFound(f"no job {job_id!r}", try_next="qa jobs list")
         return JobDir(self.root / job_id)
 
     # -- mirrors ----------------------------------------------------------------------------
@@ -79,6 +79,11 @@ class Following:
                 self._mirrors[job_id] = mirror
                 mirror.start()
             return mirror
+
+    def knows(self, job_id: str) -> bool:
+        """Is it mirrored by this desk, or was it?"""
+        with self._lock:
+            return job_id in self._mirrors or job_id in self._late
 
     def catch_up(self, job_ids: Sequence[str]) -> None:
         """Mirror ended jobs too, in the background, one after the other."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
-import os
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import LinkLost, NotFound, QAError
 from core.jobdir import FAILED, QUEUED, JobSpec, JobState, new_job_id
+from core.whoami import whoami
 
 if TYPE_CHECKING:
     from core.registry import Registry
@@ -26,7 +25,7 @@ ROUTINES = {"train": "core.training", "evaluate": "core.evaluation"}
 
 def operator() -> str:
     """Who is at the desk: QA_OPERATOR, else the login name."""
-    return os.environ.get("QA_OPERATOR") or getpass.getuser()
+    return whoami()
 
 
 def now() -> str:
@@ -141,7 +140,8 @@ class Launching:
             jobs.update(reg, spec.id, JobState(FAILED, reason=f"not started: {e.what}"))
             self._following.forget(spec.id)
             raise
-        if state.active:  # an ended state must come last, from the mirror, after the last line
+        # An ended state must come last, from the mirror, after the last line; so must no older one.
+        if state.active and not self._following.knows(spec.id):
             self._following.settle(spec.id, state)
         if state.status == QUEUED:
             jobs.update(reg, spec.id, state)
@@ -163,4 +163,4 @@ def sha256_file(path: Path) -> str:
         with open(path, "rb") as f:
             return hashlib.file_digest(f, "sha256").hexdigest()
     except FileNotFoundError:
-        raise NotFound(f"{path}: no such file") from None
+        raise NotFound(f"{path}: no such file", try_next="a file of this machine") from None

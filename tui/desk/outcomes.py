@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +27,7 @@ def reattach(bench: Workbench) -> None:
     """Take up what went on while nobody was here: follow active jobs, settle those that ended."""
     from core.registry import jobs
 
-    late, there = [], set()
-    for job_id, state in bench.line.launcher().list():
-        there.add(job_id)
-        known = bench.following.dir(job_id).state()
-        if state.active:
-            bench.following.follow(job_id)
-        elif known is None or known.active:
-            late.append(job_id)
-    bench.following.catch_up(late[::-1])  # newest first
+    there = take_up(bench, again=True)
     for record in jobs.list(bench.registry()):
         if record.host != bench.host_name or not record.state.active:
             continue
@@ -43,7 +36,28 @@ def reattach(bench: Workbench) -> None:
             settle(bench, record.id)
         elif record.id not in there and _age_s(record.recorded_at) > STARTING_S:
             reason = "the host does not know it: it never started there, or was removed"
-            _settle_unknown(bench, record.spec, JobState(LOST, reason=reason))
+            before = known or record.state  # when it began is still known
+            lost = replace(before, status=LOST, reason=reason, waiting_for="", position=None)
+            _settle_unknown(bench, record.spec, lost)
+
+
+def take_up(bench: Workbench, *, again: bool = False) -> set[str]:
+    """Follow what runs on the host, and catch up with what ended unseen. Ids of all jobs there.
+
+    again: also those whose mirror could not go on.  Raises RouteError, SchedulerDown.
+    """
+    late, there = [], set()
+    for job_id, state in bench.line.launcher().list():
+        there.add(job_id)
+        if not again and bench.following.knows(job_id):
+            continue
+        known = bench.following.dir(job_id).state()
+        if state.active:
+            bench.following.follow(job_id)
+        elif known is None or known.active:
+            late.append(job_id)
+    bench.following.catch_up(late[::-1])  # newest first
+    return there
 
 
 def _settle_unknown(bench: Workbench, spec: JobSpec, state: JobState) -> None:
@@ -176,12 +190,14 @@ def _keep_scores(bench: Workbench, reg: Registry, job_id: str) -> None:
     job = fetch_result(bench, job_id, names)
     scores: dict[str, Any] = json.loads((job.artifacts / "scores.json").read_text("utf-8"))
     version = job.spec().settings["version"]
-    last = evaluations.latest(reg, version)
-    if last is not None and last.job_id == job_id:
+    if evaluations.of_job(reg, version, job_id):
         return
-    evaluations.save(reg, version, scores, job_id)
-    for row in scores["questions"]:
-        for marker in row["markers"] if row["system"] == "tuned" else ():
-            if marker["class"] in ("unknown_entity", "unknown_domain"):
-                source_id = marker["text"].removeprefix("<<SRC:").removesuffix(">>")
-                sources.note_unknown(reg, source_id, model_version=version, example=row["question"])
+    with reg.writing():  # both or neither: what was counted once must not be counted again
+        evaluations.save(reg, version, scores, job_id)
+        for row in scores["questions"]:
+            for marker in row["markers"] if row["system"] == "tuned" else ():
+                if marker["class"] in ("unknown_entity", "unknown_domain"):
+                    source_id = marker["text"].removeprefix("<<SRC:").removesuffix(">>")
+                    sources.note_unknown(
+                        reg, source_id, model_version=version, example=row["question"]
+                    )

@@ -25,6 +25,7 @@ from tui.desk.api import (
 from tui.desk.following import Following
 from tui.desk.launching import Launching, operator
 from tui.desk.line import Line
+from tui.desk.looking import Looking
 
 if TYPE_CHECKING:
     from core.registry import Registry
@@ -55,6 +56,7 @@ class Workbench:
         self.line = Line(host_name, prompter)
         self._others: dict[str, Line] = {}
         self.following = Following(self.line, on_end=self._ended)
+        self._looking = Looking(self)
         self.settling = threading.Lock()
         self.launching = Launching(self.line, self.following)
         self._threads = threading.local()
@@ -105,6 +107,7 @@ class Workbench:
         else:
             self.line.route()
         reattach(self)
+        self._looking.start()
 
     def link(self) -> Link:
         return self.line.link()
@@ -321,6 +324,7 @@ class Workbench:
 
     def close(self) -> None:
         """Leave the desk; jobs on the host go on."""
+        self._looking.close()
         self.following.close()
         for line in (self.line, *self._others.values()):
             line.close()

@@ -10,11 +10,13 @@ from typing import Any
 
 from rich.text import Text
 
+from core.evaluation.pages.words import CAUSES, MARKERS
 from tui import clean
 from tui.present import words
 from tui.present.words import field, text
 
 ORDER = ("base", "retrieval", "base+retrieval", "previous", "tuned")
+HEADS = {"base+retrieval": "base + pairs"}  # what has no room at the head of a column
 METRICS = (
     ("accuracy", "accuracy"),
     ("citation_presence", "citation presence"),
@@ -25,21 +27,21 @@ METRICS = (
     ("fabricated", "fabricated"),
     ("deferral", "deferral"),
     ("false_refusal", "false refusal"),
+    ("canaries", "invented"),
+    ("confabulated", "confabulated"),
     ("latency_p95", "latency P95"),
     ("probe_facts", "unseen wording"),
 )
+FACTS = (  # lists of a question row: name, sign, role
+    ("matched", "✔", "ok"),
+    ("missing", "✘", "bad"),
+    ("contradictions", "✘", "bad"),
+    ("forbidden", "✘", "bad"),
+    ("unsupported", "▲", "warn"),
+    ("confabulated", "▲", "warn"),
+)
 RIGHT = frozenset({"correct", "right", "pass", "ok"})
 POOR = 0.5  # unseen wording below this is said loudly
-
-MARKERS: Mapping[str, tuple[str, str, str]] = {
-    "correct": ("✔", "ok", "right source"),
-    "known": ("✔", "ok", "known source"),
-    "wrong_entity": ("≠", "warn", "known source, but not of this answer"),
-    "stale": ("◷", "warn", "source is out of date"),
-    "unknown_entity": ("✘", "bad", "no such source"),
-    "unknown_domain": ("✘", "bad", "no such domain"),
-    "malformed": ("⚠", "bad", "not a marker by its form"),
-}
 
 Scores = Mapping[str, Any]
 WIDE = 90
@@ -148,12 +150,15 @@ def table(scores: Scores, width: int) -> Text:
         return text(("this evaluation holds no system", "dim"))
     wide = width >= WIDE
     first, column, right = (19, 16, 21) if wide else (18, 13, 19)
+    if wide:  # five systems fit into 120 columns
+        column = max(15, min(column, (width - first - right) // len(names)))
     names = names[-max(1, (width - first - right) // column) :]
     judged = subject(scores)
     head = text(f"{'':<{first}}")
     for name in names:
         head.append(
-            f"{clean.line(name, column - 2):<{column}}", "title" if name == judged else "dim"
+            f"{clean.line(HEADS.get(name, name), column - 2):<{column}}",
+            "title" if name == judged else "dim",
         )
     head.append("gate    verdict" if wide else "gate   verdict", "dim")
     lines = [head]
@@ -187,7 +192,8 @@ def table(scores: Scores, width: int) -> Text:
 def _value(scores: Scores, system: str, metric: str) -> Any:
     if metric == "probe_facts":
         return field(field(field(scores, "probe"), system), "facts")
-    return field(field(field(scores, "systems"), system), metric)
+    found = field(field(field(scores, "systems"), system), metric)
+    return field(field(scores, metric), system) if found is None else found
 
 
 def _judged(gate: Mapping[str, Any], wide: bool, *, target: bool = True) -> Text:
@@ -245,6 +251,30 @@ def categories(scores: Scores, width: int) -> Text:
     return out if out.plain else text(("no categories in this evaluation", "dim"))
 
 
+def causes(scores: Scores, width: int) -> Text | None:
+    """Why the judged system's answers fail, most frequent first; None where it was not looked into."""
+    found = field(field(scores, "causes"), subject(scores))
+    counts = (
+        [(str(k), words.number(v) or 0) for k, v in found.items()]
+        if isinstance(found, Mapping)
+        else []
+    )
+    counts = sorted(((k, n) for k, n in counts if n > 0), key=lambda row: -row[1])
+    if not counts:
+        return None
+    total = sum(n for _, n in counts)
+    out = text()
+    for cause, n in counts[:12]:
+        title, meaning, helps = CAUSES.get(cause, (clean.line(cause, 40).replace("_", " "), "", ""))
+        out.append("\n" if out.plain else "")
+        out.append(f"{title:<31} {n:>4,.0f} ", "")
+        out.append_text(words.bar(n / total, max(4, min(16, width - 44)), "warn"))
+        for part, role in ((meaning, "dim"), (f"→ {helps}" if helps else "", "")):
+            if part:
+                out.append(f"\n{words.hang(part, width, 2).rstrip()}", role)
+    return out
+
+
 def failures(scores: Scores) -> list[Mapping[str, Any]]:
     """Questions the judged system did not answer rightly, by category then id."""
     found = [
@@ -272,6 +302,10 @@ def answer(question: Mapping[str, Any]) -> Text:
     grade = clean.line(question.get("grade") or "–", 24).replace("_", " ")
     out = text((f"{grade}", "bad"), (f"  {category}", "dim"))
     out.append("  deferred" if question.get("deferred") else "", "dim")
+    if question.get("cause"):
+        cause = str(question["cause"])
+        named = CAUSES[cause][0].lower() if cause in CAUSES else clean.line(cause, 40)
+        out.append(f"  {named.replace('_', ' ')}", "warn")
     if question.get("question"):
         out.append("\n\n")
         out.append(clean.block(question["question"]), "title")
@@ -285,11 +319,29 @@ def answer(question: Mapping[str, Any]) -> Text:
     if question.get("expected_answer"):
         out.append("\n\nexpected\n", "dim")
         out.append(clean.block(question["expected_answer"]))
-    for name in ("missing", "contradictions", "forbidden", "unsupported"):
+    for name, sign, role in FACTS:
         found = question.get(name)
         if isinstance(found, list | tuple) and found:
-            out.append(f"\n\n{name}\n", "dim")
-            out.append("\n".join(f"· {clean.line(x, 300)}" for x in found[:20]))
+            out.append(f"\n\n{name}", "dim")
+            for fact in found[:20]:
+                out.append(f"\n{sign} ", role)
+                out.append(clean.line(fact, 300))
+    for near in _nearest(question.get("nearest")):
+        out.append("\n\nnearest pair\n", "dim")
+        out.append(near)
+    return out
+
+
+def _nearest(found: object) -> list[str]:
+    """Nearest pairs as the evaluation stored them: a question, or rows with their answers."""
+    some = found if isinstance(found, list) else [found]
+    out = []
+    for pair in some[:3]:
+        if isinstance(pair, str) and pair:
+            out.append(clean.block(pair))
+        elif isinstance(pair, Mapping):
+            said = clean.block(pair.get("question") or pair.get("id") or "–")
+            out.append(f"{said}\n→ {clean.block(pair['answer'])}" if pair.get("answer") else said)
     return out
 
 

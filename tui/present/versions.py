@@ -94,7 +94,7 @@ def _decided(out: Text, values: Mapping[str, Any]) -> None:
         void = words.field(row, "void_why")
         who, why = (clean.line(words.field(row, k), 200) for k in ("who", "reason"))
         place = words.short_environment(str(words.field(row, "environment", "")))
-        out.append("✔ approved  ", "dim" if void else "ok")
+        out.append("○ approved  " if void else "✔ approved  ", "dim" if void else "ok")
         out.append(f"{place} by {who}: {why}")
         out.append(f"  (void: {clean.line(void, 120)})\n" if void else "\n", "dim")
     if len(out) > before:

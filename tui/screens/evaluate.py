@@ -16,7 +16,7 @@ from textual.widgets import OptionList, Static
 from tui import clean
 from tui.bindings import EVALUATE, bindings
 from tui.desk.api import VersionRow
-from tui.present import scores, words
+from tui.present import comparing, scores, words
 from tui.present.words import field, text
 from tui.screens.base import DeskScreen
 from tui.widgets.confirm import Choose, Confirm, Page
@@ -99,6 +99,10 @@ class EvaluateScreen(DeskScreen):
         room = self.query_one("#categories-scroll").size.width or 44
         todo = scores.actions(found)
         page = scores.categories(found, room)
+        why = scores.causes(found, room)
+        if why is not None:
+            page.append("\n\n")
+            page.append_text(why)
         if todo.plain:
             page.append("\n\n")
             page.append_text(todo)
@@ -143,7 +147,7 @@ class EvaluateScreen(DeskScreen):
     # keys
 
     def why_not(self, action: str) -> str | None:
-        if action in ("open_answer", "categories") and self.scores is None:
+        if action in ("open_answer", "categories", "flips", "report") and self.scores is None:
             return "no evaluation is shown"
         if action == "evaluate":
             if not field(self.scores, "version") and self.version is None:
@@ -159,6 +163,39 @@ class EvaluateScreen(DeskScreen):
     def action_categories(self) -> None:
         if not self.refused("categories"):
             self.toggle_class("-categories")
+
+    def action_flips(self) -> None:
+        found = self.scores
+        if self.refused("flips") or found is None:
+            return
+
+        def look() -> Mapping[str, Any]:
+            from tui.desk.report_page import flips_of
+
+            return flips_of(self.desk, found)
+
+        self.ask(look, self._flips_came, group="flips")
+
+    def _flips_came(self, flips: Mapping[str, Any]) -> None:
+        names = " → ".join(words.short_version(field(flips, k) or "–") for k in ("a", "b"))
+        self.app.push_screen(Page(f"Flips: {names}", comparing.answers(flips)))
+
+    def action_report(self) -> None:
+        found = self.scores
+        if self.refused("report") or found is None:
+            return
+
+        def write() -> str:
+            from tui.desk.report_page import markdown_of
+
+            return markdown_of(self.desk, found)
+
+        self.ask(write, self._report_came, group="report")
+
+    def _report_came(self, page: str) -> None:
+        from tui.widgets.markdown_page import MarkdownPage
+
+        self.app.push_screen(MarkdownPage("Report", page))
 
     def go_back(self) -> bool:
         if self.has_class("-categories"):

@@ -1,0 +1,74 @@
+"""What cannot work at all, found before anything is sent: no reason makes it run. Light."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import MissingComponent, UsageError
+from core.training.recipe import Recipe
+
+
+def check_devices(recipe: Recipe, devices: int | None, host: str) -> None:
+    """Raises UsageError for a recipe of more accelerators than the host has. None: not known."""
+    wanted = recipe.train.processes
+    if devices is not None and wanted > max(devices, 1):
+        have = f"{devices} accelerator{'' if devices == 1 else 's'}" if devices else "none"
+        raise UsageError(
+            f"the recipe asks for {wanted} accelerators, {host} has {have}",
+            try_next=f"--set train.processes={max(devices, 1)} --set train.sharding=none, or a host "
+            "that has them (launcher: slurm)",
+        )
+
+
+def check_adapter(config: Mapping[str, Any], recipe: Recipe, where: str) -> None:
+    """An adapter to go on from: of this base and of this shape. config: its adapter_config.json.
+
+    Raises UsageError.
+    """
+    base = str(config.get("base_model_name_or_path") or "")
+    if base and base != recipe.model.name:
+        raise UsageError(
+            f"{where}: an adapter for the base model {base[:200]}, the recipe says {recipe.model.name}",
+            why="the low-rank factors fit no other weights",
+            try_next="name an adapter of this base, or train a new one",
+        )
+    for key, has, wants in (
+        ("lora.r", config.get("r"), recipe.lora.r),
+        ("lora.alpha", config.get("lora_alpha"), recipe.lora.alpha),
+    ):
+        if has is not None and has != wants:
+            raise UsageError(
+                f"{where}: trained with {key} = {has}, the recipe says {wants}",
+                why="an adapter cannot change its shape while it is trained on",
+                try_next=f"--set {key}={has}, or train a new adapter",
+            )
+
+
+def check_adapter_directory(folder: Path, recipe: Recipe) -> None:
+    """Raises MissingComponent (no adapter there), UsageError."""
+    file = folder / "adapter_config.json"
+    try:
+        config = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise MissingComponent(
+            f"{folder}: no adapter there", why=f"{file.name} is missing"
+        ) from None
+    except (OSError, ValueError) as e:
+        raise UsageError(f"{file}: cannot be read", why=str(e)) from e
+    if not isinstance(config, dict):
+        raise UsageError(f"{file}: not an object")
+    check_adapter(config, recipe, str(folder))
+
+
+def check_same_base(earlier: Mapping[str, Any], recipe: Recipe, where: str) -> None:
+    """The same by the resolved recipe of the earlier job, where its adapter is not on this machine."""
+    model, lora = earlier.get("model") or {}, earlier.get("lora") or {}
+    config = {
+        "base_model_name_or_path": model.get("name"),
+        "r": lora.get("r"),
+        "lora_alpha": lora.get("alpha"),
+    }
+    check_adapter(config, recipe, where)

@@ -1,0 +1,106 @@
+"""`qa eval`: two evaluations side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.errors import NotFound, UsageError
+from tui.cli.show import as_json, out, table
+
+app = typer.Typer(help="Evaluations of versions.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+SHOWN = 90  # characters of a question in the table
+
+
+@app.callback()
+def _group() -> None:
+    """Evaluations of versions."""
+
+
+@app.command("compare")
+def compare(
+    a: Annotated[str, typer.Argument(help="a version, or a scores.json")],
+    b: Annotated[str, typer.Argument(help="the one to hold against it")],
+    system: Annotated[str, typer.Option(help="which system of the two")] = "tuned",
+    json: Json = False,
+) -> None:
+    """B against A on the questions that both answered: paired test, flips with regressions first."""
+    from core.evaluation.compare import compare_scores
+    from core.evaluation.pages.flips import by_category
+
+    try:
+        found = compare_scores(_scores(a), _scores(b), system=system)
+    except (KeyError, TypeError) as e:
+        raise UsageError(
+            "these scores have no answers to compare",
+            why=f"missing: {e}",
+            try_next="evaluate both again",
+        ) from e
+    if not found["n"]:
+        raise UsageError(
+            f"{a} and {b} have no answered question of system {system!r} in common",
+            try_next="--system NAME",
+        )
+    found = {"a": a, "b": b, "system": system, **found, "categories": by_category(found)}
+    if json:
+        as_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    from core.evaluation.pages.fields import percent, probability
+
+    was, now = (percent(found["accuracy"][k]) for k in ("a", "b"))
+    worse, better = (found["flips"][k] for k in ("regressions", "improvements"))
+    out(
+        f"{found['b']} against {found['a']} on {found['n']} questions: accuracy {was} → {now} per cent;"
+        f" {len(worse)} worse, {len(better)} better; p = {probability(found['p_value'])} (exact McNemar)"
+    )
+    if found["categories"]:
+        table(
+            ["category", "worse", "better", "p", "p (Holm)"],
+            [
+                [
+                    k,
+                    c.get("losses"),
+                    c.get("wins"),
+                    *(probability(c.get(p)) for p in ("p_value", "holm_p")),
+                ]
+                for k, c in found["categories"].items()
+            ],
+        )
+    flips = [("worse", f) for f in worse] + [("better", f) for f in better]
+    if flips:
+        table(
+            ["", "id", "category", "question"],
+            [[how, f["id"], f["category"], str(f["question"])[:SHOWN]] for how, f in flips],
+        )
+
+
+def _scores(name: str) -> dict[str, Any]:
+    """Of a version's newest evaluation, or of a file. Raises NotFound, UsageError."""
+    import json
+
+    path = Path(name)
+    if path.suffix == ".json":
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except OSError as e:
+            raise NotFound(f"no file {name}", why=e.strerror or str(e)) from e
+        except ValueError as e:
+            raise UsageError(f"{name} is no JSON", why=str(e)) from e
+        if not isinstance(found, dict):
+            raise UsageError(f"{name} is no scores.json")
+        return found
+    from core.registry import evaluations, open_registry, versions
+
+    reg = open_registry()
+    versions.get(reg, name)
+    newest = evaluations.latest(reg, name)
+    if newest is None:
+        raise NotFound(f"{name} has not been evaluated", try_next=f"qa jobs evaluate {name}")
+    return newest.scores
