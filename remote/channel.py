@@ -87,6 +87,8 @@ class ChannelDuplex:
                     if not data:
                         break
             if ended and not moved:
+                if channel.exit_status < 0 and self._link_ended():
+                    raise _cut()
                 break
             if not channel.get_transport().is_active():
                 raise _cut()
@@ -102,6 +104,17 @@ class ChannelDuplex:
             time.sleep(pause)
         return Completed(channel.exit_status, b"".join(parts[0]), b"".join(parts[1]))
 
+    def _link_ended(self) -> bool:
+        """Did the command end without a status because the connection did? A transport closes its
+        channels a moment before it says that it has ended itself.
+        """
+        until = time.monotonic() + 0.1
+        while self._channel.get_transport().is_active():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+        return True
+
     def close(self) -> None:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # the link went first
             self._channel.close()
@@ -112,7 +125,8 @@ def nudge(channel: paramiko.Channel) -> None:
 
     paramiko's send_ignore would do, but is malformed, and stricter servers hang up on it.
     """
-    channel.get_transport().global_request("keepalive@openssh.com", wait=False)
+    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a cut shows in reading
+        channel.get_transport().global_request("keepalive@openssh.com", wait=False)
 
 
 def _cut() -> LinkLost:

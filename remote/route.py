@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shlex
 import threading
 import time
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 
 from core.errors import LinkLost, QAError, RouteError, SessionsFull
-from remote.agent_zip import agent_argv, agent_zip
 from remote.auth import NoPrompter, Prompter
 from remote.channel import ChannelDuplex, Completed, nudge
-from remote.helper_client import Duplex, HelperClient, start_agent
+from remote.commands import Commands
 from remote.hosts import Host
 from remote.keys import KeyRing
 from remote.leg import CHANNEL_S, Leg, dial, open_leg, tunnel
@@ -26,19 +24,19 @@ from remote.status import Hop, LinkStatus, State
 if TYPE_CHECKING:
     from remote.keeper import Keeper
 
-MAX_OUTPUT = 8 << 20
 SESSIONS_WAIT_S = 5.0  # for a session to become free where the host permits only so many
 
 __all__ = ["ChannelDuplex", "Completed", "Hop", "LinkStatus", "Route"]
 
 
-class Route:
+class Route(Commands):
     """One route to one host. Calls block and may come from any thread; `status()` never blocks.
 
     on_lost, on_up: called after the link was cut or came up, in whichever thread noticed; to be quick.
     """
 
     def __init__(self, host: Host, prompter: Prompter | None = None) -> None:
+        super().__init__()
         self.host = host
         self.on_lost: list[Callable[[], None]] = []
         self.on_up: list[Callable[[], None]] = []
@@ -48,13 +46,11 @@ class Route:
         self._pulse: Pulse | None = None
         self._ring = KeyRing()
         self._keeper: Keeper | None = None
-        self._helper: HelperClient | None = None
         self._state: State = "off"
         self._error: QAError | None = None
         self._heard: float | None = None
         self._human = False  # the last login needed a person
         self._opening = threading.RLock()
-        self._helper_lock = threading.Lock()
 
     # -- up and down ------------------------------------------------------------------------
 
@@ -259,31 +255,6 @@ class Route:
             ) from e
         return ChannelDuplex(channel)
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        timeout: float,
-        input: bytes = b"",
-        max_output: int = MAX_OUTPUT,
-    ) -> Completed:
-        """Run to the end. Raises LinkLost; RouteError if it takes or prints too much.
-
-        Our side never half-closes a channel: an end that crosses the far side's close would end the
-        whole connection. So `head` on the host makes the end of the input.
-        """
-        if any("\0" in word for word in argv):
-            raise RouteError("a NUL cannot be part of a command", try_next="leave it out")
-        script = f"head -c {len(input)} | {shlex.join(argv)}" if input else shlex.join(argv)
-        redirect = "" if input else " </dev/null"
-        stream = self.execute(["/bin/sh", "-c", script + redirect])
-        try:
-            if input:
-                stream.send(input)
-            return stream.collect(time.monotonic() + timeout, max_output, argv[0])
-        finally:
-            stream.close()
-
     def sftp(self) -> paramiko.SFTPClient:
         """For single small files; `remote.sync` moves many."""
         channel = self.session()
@@ -297,24 +268,3 @@ class Route:
                 why=str(e),
                 try_next="qa sync needs none; or ask the administrators for the sftp subsystem",
             ) from e
-
-    def agent(self, *words: str, bare: bool = True) -> Duplex:
-        """Start an agent command; bare=False: with the packages and environment of the jobs."""
-        token = secrets.token_hex(8)
-        argv = agent_argv(self.host.python, self.host.workdir, token, words, bare=bare)
-        if not bare and self.host.env:
-            argv = ["env", *(f"{k}={v}" for k, v in self.host.env.items()), *argv]
-        stream = self.execute(argv)
-        try:
-            return start_agent(stream, token, self.host.python)
-        except BaseException:
-            stream.close()
-            raise
-
-    def helper(self) -> HelperClient:
-        """The one helper of this route, started on first use."""
-        with self._helper_lock:
-            if self._helper is None or not self._helper.alive:
-                where = f"{self.host.workdir.rstrip('/')}/agent/{agent_zip().name}"
-                self._helper = HelperClient(self.agent("helper", self.host.workdir, where))
-            return self._helper

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
-import shlex
 import socket
 import threading
 import time
@@ -18,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from core import errors
 from core.errors import LinkLost, QAError, RouteError
 from remote.agent.frames import FrameError, FrameReader, pack
-from remote.agent_zip import agent_argv, agent_zip
-from remote.helper_client import Duplex, HelperClient, plain, start_agent
+from remote.commands import Commands
+from remote.helper_client import plain
 from remote.sharing import identity, peer_uid
 from remote.status import Hop, LinkStatus
 
@@ -30,24 +28,22 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 HELLO_S = 5.0
 OPEN_S = 30.0  # a channel on a slow link
-MAX_OUTPUT = 8 << 20
 OWNER = "end the program that holds the connection (the app, a followed log), then connect again"
 
 
-class SharedRoute:
+class SharedRoute(Commands):
     """A `Carrier`, like Route; every command is a channel of the owner's connection.
 
     socket: the owner's.  Calls block and may come from any thread; `status()` never blocks.
     """
 
     def __init__(self, host: Host, socket: Path) -> None:
+        super().__init__()
         self.host = host
         self.socket = socket
         self.on_lost: list[Callable[[], None]] = []
         self._status = LinkStatus()
         self._watching: Socket | None = None
-        self._helper: HelperClient | None = None
-        self._helper_lock = threading.Lock()
 
     def connect(self) -> bool:
         """Is there an owner, and does it hold the connection to this very host?"""
@@ -159,48 +155,6 @@ class SharedRoute:
             sock.close()
             raise
         return SharedDuplex(sock, reader, rest, self.host.name)
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        timeout: float,
-        input: bytes = b"",
-        max_output: int = MAX_OUTPUT,
-    ) -> Completed:
-        """Run to the end. Raises LinkLost; RouteError if it takes or prints too much."""
-        if any("\0" in word for word in argv):
-            raise RouteError("a NUL cannot be part of a command", try_next="leave it out")
-        script = f"head -c {len(input)} | {shlex.join(argv)}" if input else shlex.join(argv)
-        redirect = "" if input else " </dev/null"
-        stream = self.execute(["/bin/sh", "-c", script + redirect])
-        try:
-            if input:
-                stream.send(input)
-            return stream.collect(time.monotonic() + timeout, max_output, argv[0])
-        finally:
-            stream.close()
-
-    def agent(self, *words: str, bare: bool = True) -> Duplex:
-        """Start an agent command; bare=False: with the packages and environment of the jobs."""
-        token = secrets.token_hex(8)
-        argv = agent_argv(self.host.python, self.host.workdir, token, words, bare=bare)
-        if not bare and self.host.env:
-            argv = ["env", *(f"{k}={v}" for k, v in self.host.env.items()), *argv]
-        stream = self.execute(argv)
-        try:
-            return start_agent(stream, token, self.host.python)
-        except BaseException:
-            stream.close()
-            raise
-
-    def helper(self) -> HelperClient:
-        """A helper of this process, started on first use."""
-        with self._helper_lock:
-            if self._helper is None or not self._helper.alive:
-                where = f"{self.host.workdir.rstrip('/')}/agent/{agent_zip().name}"
-                self._helper = HelperClient(self.agent("helper", self.host.workdir, where))
-            return self._helper
 
 
 class SharedDuplex:

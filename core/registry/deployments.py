@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.errors import UsageError
@@ -86,7 +86,7 @@ def get(reg: Registry, deployment: int) -> Deployment:
 
 def gates_hash(gates: Iterable[Gate]) -> str:
     """SHA-256 (hex) of the gates as they are stored with a promotion; it stands in the audit."""
-    return hashlib.sha256(canonical_json([astuple(g) for g in gates]).encode()).hexdigest()
+    return hashlib.sha256(canonical_json([_columns(g) for g in gates]).encode()).hexdigest()
 
 
 def known_environment(environment: str) -> None:
@@ -125,8 +125,11 @@ def switch(reg: Registry, to: Switch, before: sqlite3.Row | None) -> int:
         int(to.kind == "return"),
     )
     new_id = int(reg.value(sql, values))
-    for position, gate in enumerate(to.gates):
-        _store_gate(reg, new_id, position, gate)
+    gates = [_gate(gate, position) for position, gate in enumerate(to.gates)]
+    if gates:
+        values_of = [(new_id, position, *_columns(g)) for position, g in enumerate(gates)]
+        sql = "INSERT INTO deployment_gates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        reg.executemany(sql, values_of)
     if to.evidence:
         rows = [(new_id, clean(name), clean(value)) for name, value in to.evidence.items()]
         reg.executemany("INSERT INTO deployment_evidence VALUES (?, ?, ?)", rows)
@@ -139,8 +142,8 @@ def switch(reg: Registry, to: Switch, before: sqlite3.Row | None) -> int:
     }
     if to.evidence:
         after["evidence"] = {clean(name): clean(value) for name, value in to.evidence.items()}
-    if to.gates:
-        after["gates_shown_sha256"] = gates_hash(_gates(reg, (new_id, new_id))[new_id])
+    if gates:
+        after["gates_shown_sha256"] = gates_hash(gates)
     action = {"promotion": "version.promote", "rollback": "version.rollback"}
     audit.append(
         reg,
@@ -186,24 +189,16 @@ _SELECT = (
 
 
 def _whole(reg: Registry, rows: list[sqlite3.Row]) -> tuple[Deployment, ...]:
-    gates: Mapping[int, list[Gate]] = {}
+    gates: dict[int, list[Gate]] = defaultdict(list)
     evidence: dict[int, dict[str, str]] = defaultdict(dict)
     if rows:
         span = (rows[-1]["id"], rows[0]["id"])
-        gates = _gates(reg, span)
-        for e in reg.rows(_OF.format("deployment_evidence", "name"), span):
+        sql = "SELECT * FROM {} WHERE deployment_id BETWEEN ? AND ? ORDER BY deployment_id, {}"
+        for g in reg.rows(sql.format("deployment_gates", "position"), span):
+            gates[g["deployment_id"]].append(Gate(*tuple(g)[2:]))
+        for e in reg.rows(sql.format("deployment_evidence", "name"), span):
             evidence[e["deployment_id"]][e["name"]] = e["value"]
     return tuple(_deployment(r, gates[r["id"]], evidence[r["id"]]) for r in rows)
-
-
-_OF = "SELECT * FROM {} WHERE deployment_id BETWEEN ? AND ? ORDER BY deployment_id, {}"
-
-
-def _gates(reg: Registry, span: tuple[int, int]) -> dict[int, list[Gate]]:
-    found: dict[int, list[Gate]] = defaultdict(list)
-    for g in reg.rows(_OF.format("deployment_gates", "position"), span):
-        found[g["deployment_id"]].append(Gate(*tuple(g)[2:]))
-    return found
 
 
 def _deployment(row: sqlite3.Row, gates: Iterable[Gate], evidence: Mapping[str, str]) -> Deployment:
@@ -226,7 +221,13 @@ def _deployment(row: sqlite3.Row, gates: Iterable[Gate], evidence: Mapping[str, 
     )
 
 
-def _store_gate(reg: Registry, deployment: int, position: int, gate: Mapping[str, Any]) -> None:
+def _columns(g: Gate) -> tuple[str | float | None, ...]:
+    return (g.gate, g.metric, g.target, g.verdict, g.estimate, g.low, g.high, g.n)
+
+
+def _gate(gate: Mapping[str, Any], position: int) -> Gate:
+    """A gate's row of the scores in the types of the table."""
+
     def text(name: str) -> str | None:
         value = gate.get(name)
         return None if value is None else clean(str(value))
@@ -236,9 +237,7 @@ def _store_gate(reg: Registry, deployment: int, position: int, gate: Mapping[str
         return float(value) if isinstance(value, int | float) else None
 
     n = gate.get("n")
-    values = (
-        deployment,
-        position,
+    return Gate(
         text("gate") or f"gate {position + 1}",
         text("metric"),
         text("target"),
@@ -248,4 +247,3 @@ def _store_gate(reg: Registry, deployment: int, position: int, gate: Mapping[str
         number("high"),
         int(n) if isinstance(n, int | float) else None,
     )
-    reg.execute("INSERT INTO deployment_gates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)

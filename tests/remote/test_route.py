@@ -277,6 +277,7 @@ def test_a_silent_link_is_noticed(pair: Any) -> None:
     error = route.status().error
     assert error is not None and "has not answered" in error.why
     thread.join(20)  # whoever waited is let go
+    assert waiting, "and is told of the cut"
     assert isinstance(waiting[0], LinkLost)
     pair.thaw()
     route.ensure()

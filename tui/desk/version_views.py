@@ -133,7 +133,9 @@ def _answers(reg: Registry, a: str, b: str) -> dict[str, Any]:
     one, two = evaluations.latest(reg, a), evaluations.latest(reg, b)
     for version, found in ((a, one), (b, two)):
         if found is None:
-            raise Refused(f"{version} has not been evaluated", try_next=f"qa jobs evaluate {version}")
+            raise Refused(
+                f"{version} has not been evaluated", try_next=f"qa jobs evaluate {version}"
+            )
     assert one is not None and two is not None
     try:
         return compare_scores(one.scores, two.scores)
