@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from core.registry import deployments, evaluations
+from core.registry import deployments, evaluations, sources
 from core.registry.store import Registry
 
 SWITCHES: Final = {
@@ -35,6 +35,29 @@ def check(reg: Registry) -> Iterator[str]:
     yield from _evaluations(reg)
     yield from _approvals(reg)
     yield from _deployments(reg)
+    yield from _sources(reg)
+
+
+def _sources(reg: Registry) -> Iterator[str]:
+    told: dict[str, tuple[int, str]] = {}
+    complete = True
+    for row in _audit(reg, "LIKE 'sources.%'"):
+        after = _json(row["after"])
+        if isinstance(after, Mapping) and "count" in after:
+            rows = after.get("rows")
+            complete = complete and isinstance(rows, Mapping)
+            told |= (
+                {k: (row["seq"], v) for k, v in rows.items()} if isinstance(rows, Mapping) else {}
+            )
+    stored = sources.digests(reg)
+    for source_id, (seq, digest) in sorted(told.items()):
+        if source_id not in stored:
+            yield f"source {source_id}: it is gone; row {seq} of the audit tells of it"
+        elif stored[source_id] != digest:
+            yield f"source {source_id}: it is not what row {seq} of the audit says it became"
+    if complete:  # rows of an older program tell no digests
+        for source_id in sorted(stored.keys() - told.keys()):
+            yield f"source {source_id}: the audit does not tell of it"
 
 
 def _versions(reg: Registry) -> Iterator[str]:

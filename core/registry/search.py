@@ -47,7 +47,8 @@ _Members = bytes | None
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One pair. question: the first user turn.  answer: a piece of the answer, without markers.
+    """One pair. question: the first user turn.  answer: a piece of the answer, without markers;
+    full_answer: all of it, as it is stored.
 
     score: 0…1, see above.  content_hash: what a snapshot knows the pair by; two contents under one
     id are two hits.
@@ -61,6 +62,7 @@ class Hit:
     score: float
     tier: Tier
     content_hash: str
+    full_answer: str
 
 
 def find(
@@ -292,16 +294,17 @@ def _hit(
     tier: Tier,
     words: Sequence[str],
 ) -> Hit:
-    answer = citations.without_markers(said(pair, "assistant"))
+    answer = said(pair, "assistant")
     return Hit(
         pair["id"],
         pair["messages"][0]["content"],
-        _snippet(answer, words),
+        _snippet(citations.without_markers(answer), words),
         pair["domain"],
         pair["source"],
         round(score, 4),
         tier,
         content_hash,
+        answer,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -113,7 +114,8 @@ def upsert_many(
             (now,),
         )
         subject = values[0][0] if len(values) == 1 else f"{len(values)} sources"
-        after = {"source_ids": [v[0] for v in values[:20]], "count": len(values)}
+        ids = [v[0] for v in values]
+        after = {"source_ids": ids[:20], "count": len(values), "rows": digests(reg, ids)}
         audit.append(reg, f"sources.{origin}", subject, who=who, after=after, why=why)
     return written
 
@@ -121,6 +123,20 @@ def upsert_many(
 def take_samples(reg: Registry, rows: Iterable[Mapping[str, Any]]) -> int:
     """The seed's upsert."""
     return upsert_many(reg, rows, why="filled from sources.yaml", origin="sample")
+
+
+def digests(reg: Registry, source_ids: Iterable[str] | None = None) -> dict[str, str]:
+    """source id → first 16 hex of the SHA-256 of its row as stored: what the audit keeps of it.
+
+    None: of every source.
+    """
+    columns = "source_id, display_name, url, status, renamed_to, origin, checked_at"
+    wanted = None if source_ids is None else set(source_ids)
+    return {
+        r[0]: hashlib.sha256(json.dumps(list(r)).encode()).hexdigest()[:16]
+        for r in reg.rows(f"SELECT {columns} FROM sources ORDER BY source_id")
+        if wanted is None or r[0] in wanted
+    }
 
 
 def note_unknown(

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from core.registry import Registry, audit, health, reconcile, versions
+from core.registry import Registry, audit, health, reconcile, sources, versions
 from tests.core.conftest import Evaluated, make_scores
 
 A, B, C = "access-qa-v1.0.0", "access-qa-v1.0.1", "access-qa-v1.0.2"
@@ -109,3 +109,19 @@ def test_scores_after_scores_fit(reg: Registry, evaluated: Evaluated) -> None:
     evaluations.save(reg, None, make_scores("UNDECIDED"))
     versions.fail(reg, name, "ada", "no good")
     assert list(reconcile.check(reg)) == []
+
+
+def test_a_source_edited_by_hand_is_located(reg: Registry) -> None:
+    sources.upsert_many(reg, [{"source_id": f"doc:{n}", "url": "https://x.org"} for n in "abc"])
+    sources.upsert_many(reg, [{"source_id": "doc:b", "display_name": "B"}])
+    assert list(reconcile.check(reg)) == []
+    reg.execute("UPDATE sources SET url = 'https://evil.org' WHERE source_id = 'doc:b'")
+    reg.execute("DELETE FROM sources WHERE source_id = 'doc:c'")
+    reg.execute(
+        "INSERT INTO sources SELECT 'doc:d', domain, display_name, url, status, renamed_to, origin,"
+        " checked_at, updated_at FROM sources WHERE source_id = 'doc:a'"
+    )
+    found = list(reconcile.check(reg))
+    assert len(found) == 3
+    assert found[0].startswith("source doc:b: it is not what row") and "doc:c" in found[1]
+    assert found[2] == "source doc:d: the audit does not tell of it"

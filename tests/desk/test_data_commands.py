@@ -85,7 +85,7 @@ def test_verify_tells_what_is_damaged(qa: Qa, file: Path) -> None:
 def test_search(qa: Qa, file: Path) -> None:
     name = qa("snapshots", "freeze", file)[1].strip()
     hit, *_ = qa.json("search", "question", "2")
-    keys = "pair_id question answer domain source score tier content_hash snapshots"
+    keys = "pair_id question answer domain source score tier content_hash full_answer snapshots"
     assert hit.keys() == {*keys.split()}
     assert (hit["pair_id"], hit["snapshots"]) == ("pair_00002", [name])
     assert qa.json("search", "--answers", "--snapshot", name, "r3")[0]["pair_id"] == "pair_00003"

@@ -15,6 +15,10 @@ app = typer.Typer(help="Versions of the model.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 Environment = Annotated[str, typer.Option("--to", help="staging or production")]
 In = Annotated[str, typer.Option("--in", help="staging or production")]
+Recipe = Annotated[
+    str | None,
+    typer.Option("--recipe", help="what it was trained by; another architecture is major"),
+]
 Reason = Annotated[str, typer.Option("--reason", help="why; it is kept")]
 
 
@@ -85,16 +89,25 @@ def propose(
     snapshot: str,
     base_model: Annotated[str, typer.Option("--base-model", help="as the recipe names it")],
     bump: Annotated[str | None, typer.Option(help="raise it to minor or major")] = None,
+    recipe: Recipe = None,
     json: Json = False,
 ) -> None:
     """The number the next version would get, and why. A bump may be raised, never lowered."""
     from core.registry import open_registry, versions
 
-    found = versions.propose(open_registry(), base_model, snapshot, {}, bump)  # type: ignore[arg-type]
+    found = versions.propose(open_registry(), base_model, snapshot, _config(recipe), bump)  # type: ignore[arg-type]
     if json:
         as_json(found)
     else:
         out(f"{found.version}  {found.part}: {found.reason}")
+
+
+def _config(recipe: str | None) -> dict[str, Any]:
+    if recipe is None:
+        return {}
+    from core.training.recipe import load_recipe
+
+    return load_recipe(recipe).resolved()
 
 
 @app.command()
@@ -104,6 +117,7 @@ def register(
     base_model: Annotated[str, typer.Option("--base-model", help="what it adapts")],
     bump: Annotated[str | None, typer.Option(help="raise it to minor or major")] = None,
     note: Annotated[str, typer.Option(help="where it comes from")] = "",
+    recipe: Recipe = None,
     json: Json = False,
 ) -> None:
     """Register an adapter folder that was trained elsewhere, as a candidate."""
@@ -118,7 +132,7 @@ def register(
         raise UsageError(f"{adapter}: there is no {precheck.WEIGHTS} in it")
     with deciding_registry() as reg:
         made = versions.register(
-            reg, base_model=base_model, dataset_version=snapshot, training_config={},
+            reg, base_model=base_model, dataset_version=snapshot, training_config=_config(recipe),
             created_by=operator(), at_least=bump, adapter_path=str(adapter.resolve()),  # type: ignore[arg-type]
             adapter_sha256=facts.weights_sha256, note=note or "registered by hand",
         )  # fmt: skip

@@ -208,7 +208,7 @@ def previous(rows: Sequence[Mapping[str, Any]], environment: str, current: str) 
 def gate_evidence(version: VersionRow) -> Text:
     """The lines a promotion dialog shows before it asks."""
     word, role = words.verdict(version.verdict)
-    out = text(("gates      ", "dim"), (word, role), "\n")
+    out = text(("as tested  ", "dim"), (word, role), "\n")
     for name, label in (
         ("accuracy", "accuracy"),
         ("citation_presence", "cited"),
