@@ -68,8 +68,10 @@ def test_list_and_logs_and_show(qa: Qa, jobs: dict[str, str]) -> None:
     code, out, err = qa("jobs", "show", jobs["done"], "--json")
     shown = json.loads(out)
     assert shown["state"]["exit_code"] == 3 and shown["seams"] == []
-    code, out, err = qa("logs", jobs["runs"])
+    code, out, err = qa("logs", jobs["runs"], "--offline")
     assert code == 2 and "--follow" in err
+    code, out, err = qa("logs", jobs["runs"])
+    assert (code, out) == (0, "up\n"), "as far as it is on the host"
 
 
 def test_stop_watch_and_follow(qa: Qa, jobs: dict[str, str]) -> None:

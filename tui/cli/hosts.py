@@ -73,12 +73,8 @@ def show_host(name: str, json: Json = False) -> None:
     from remote.hosts import SANDBOX, load_hosts
 
     if name == SANDBOX:
-        from core.errors import UsageError
-
-        raise UsageError(
-            "the sandbox has no settings: its jump host and host are made on this machine",
-            try_next="qa doctor --host sandbox",
-        )
+        _show_sandbox(json)
+        return
     host = load_hosts().get(name)
     for note in host.notes:
         say(note)
@@ -86,6 +82,23 @@ def show_host(name: str, json: Json = False) -> None:
         as_json(as_dict(host))
     else:
         table(["", "", "from"], rows(host))
+
+
+def _show_sandbox(json: bool) -> None:
+    """Made on this machine when it is first used; there is nothing to resolve."""
+    from core import locations
+
+    folder = locations.state_dir() / "sandbox"
+    about: dict[str, Any] = {
+        "name": "sandbox",
+        "title": "embedded jump host and GPU host",
+        "folder": str(folder),
+    }
+    about |= {"jumps": ["jump.sandbox"], "address": "gh200.sandbox", "launcher": "direct"}
+    if json:
+        as_json(about)
+    else:
+        table(["", ""], [[k, ", ".join(v) if isinstance(v, list) else v] for k, v in about.items()])
 
 
 @app.command("doctor")

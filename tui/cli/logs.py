@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -12,9 +13,11 @@ import typer
 
 if TYPE_CHECKING:
     from remote.segments import Seam
+    from tui.desk.workbench import Workbench
 
 LINE_CAP = 1 << 19  # of a longer line the beginning is shown; the mirror has all of it
 READ = 1 << 18
+CATCH_UP_S = 30.0
 
 
 def logs(
@@ -22,9 +25,11 @@ def logs(
     host: Annotated[str, typer.Option(envvar="QA_HOST", help="host the job is on")] = "sandbox",
     follow: Annotated[bool, typer.Option(help="until the job has ended")] = False,
     since: Annotated[int, typer.Option(min=0, help="from this byte of the newest segment")] = 0,
+    offline: Annotated[bool, typer.Option("--offline", help="only what is mirrored here")] = False,
 ) -> None:
-    """Print a job's log as mirrored here; --follow: from the host, until the job has ended.
+    """Print a job's log as far as it is on the host; --follow: go on until the job has ended.
 
+    Where the host cannot be reached: what is mirrored here, and a word about its age.
     Where the log was cut short or replaced on the host, a line says so between the parts.
     """
     from tui.cli.jobs import _named, mirrored, opened
@@ -36,10 +41,12 @@ def logs(
             job = bench.job_dir(_named(bench, job_id))
             mirror = bench.following.follow(job.id)
         else:
+            if not offline:
+                _catch_up(bench, job_id)
             job = mirrored(bench, job_id)
             row = bench.following.row(job)
             if row.age_s is not None and row.age_s > 5:
-                say(f"as of {row.age_s:.0f} s ago; --follow asks the host")
+                say(f"as of {row.age_s:.0f} s ago")
         reader = Reader(job.path, since)
         while True:
             ended = mirror is None or mirror.done.wait(0.1)
@@ -53,6 +60,34 @@ def logs(
         sys.stdout.flush()
         if mirror is not None and mirror.error is not None:
             raise mirror.error
+
+
+def _catch_up(bench: Workbench, name: str) -> None:
+    """Bring the mirror to where the host's file is now; a host that is away leaves it as it is."""
+    from core.errors import NotFound, RouteError
+    from tui.cli.jobs import _named
+    from tui.cli.show import say
+
+    try:
+        job_id = _named(bench, name)
+        job = bench.job_dir(job_id)
+        state = job.state()
+        if state is not None and not state.active:
+            return  # an ended job is mirrored to its last line
+        there = bench.line.route().helper().call("stat", path=f"jobs/{job_id}/output.log")
+        mirror, size = bench.following.follow(job_id), (there or {}).get("size", 0)
+        until = time.monotonic() + CATCH_UP_S
+        while not mirror.done.wait(0.02) and time.monotonic() < until:
+            if (
+                job.output.exists()
+                and job.output.stat().st_size >= size
+                and job.state_path.exists()
+            ):
+                return
+    except NotFound:
+        return  # `mirrored` says so
+    except RouteError as e:
+        say(f"{e.what}; this is what is mirrored here")
 
 
 def _print(line: bytes) -> None:
