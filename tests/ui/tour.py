@@ -22,6 +22,7 @@ STOPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("train", ("3", "o", "j", "j", "j", "enter")),  # the full run, below what came after it
     ("evaluate", ("5",)),
     ("versions", ("6",)),
+    ("sources", ("7",)),
     ("help", ("?",)),
 )
 
