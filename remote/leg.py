@@ -64,6 +64,12 @@ class Transport(paramiko.Transport):
         """paramiko would put certificates last, where no server comes to them."""
         return self.host_key_algorithms
 
+    def close(self) -> None:
+        with contextlib.suppress(
+            EOFError, OSError, paramiko.SSHException
+        ):  # what is below went first
+            super().close()
+
     def run(self) -> None:
         try:
             with contextlib.suppress(EOFError, OSError):

@@ -90,9 +90,12 @@ def test_a_tunnel_until_it_is_interrupted(tmp_path: Path) -> None:
     threading.Thread(target=answer, daemon=True).start()
     port = str(listener.getsockname()[1])
     argv = [sys.executable, "-m", "tui.cli", "tunnel", "sandbox", port]
+    pipe = subprocess.PIPE
     command = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, text=True
-    )
+        argv, stdout=pipe, stderr=pipe, env=os.environ, text=True,
+        # a test run started in the background of a script inherits that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert command.stdout and command.stderr
     try:
         address = command.stdout.readline().strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import paramiko
@@ -45,8 +46,9 @@ class Link:
         return channel
 
     def close(self) -> None:
-        self.host.close()
-        self.jump.close()
+        for transport in (self.host, self.jump):
+            with suppress(OSError, EOFError, paramiko.SSHException):  # it was cut
+                transport.close()
 
 
 def send(channel: paramiko.Channel, data: bytes) -> None:
