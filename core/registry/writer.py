@@ -53,7 +53,11 @@ class Writer:
             if self._closed:
                 raise Cancelled("the registry's writer is closed")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="registry-writer")
+                # A daemon: whoever waits has not been told that it is done, so an end of the program
+                # in the middle loses nothing that was promised.
+                self._thread = threading.Thread(
+                    target=self._work, name="registry-writer", daemon=True
+                )
                 self._thread.start()
             self._queue.put((future, act))
         return future

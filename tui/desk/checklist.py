@@ -59,11 +59,10 @@ def _store(
         return _row(checklist.add_evidence(reg, *about, job_id=job_id))
 
     try:
-        with bench.deciding() as reg:
-            return add(reg)
+        return bench.decided(add)
     except RouteError:
         # That the host cannot be reached is evidence too; other operators see it at the next sync.
-        return add(bench.registry())
+        return bench.write(add)
 
 
 def _row(e: Any) -> EvidenceRow:

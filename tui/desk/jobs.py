@@ -88,15 +88,17 @@ def submit(bench: Workbench, spec: JobSpec, *, queue: bool = False) -> str:
     makes_one = spec.routine == "train" and not spec.settings.get("smoke")
     if makes_one and {"recipe", "snapshot"} <= spec.settings.keys():
         # It runs: what hinders the registry now is made up for when it has ended.
-        with contextlib.suppress(QAError), bench.deciding() as reg:
-            versions.begin(
-                reg,
-                base_model=spec.settings["recipe"]["model"]["name"],
-                dataset_version=spec.settings["snapshot"],
-                training_config=spec.settings["recipe"],
-                created_by=spec.requested_by,
-                at_least=spec.settings.get("bump"),
-                train_job=job_id,
+        with contextlib.suppress(QAError):
+            bench.decided(
+                lambda reg: versions.begin(
+                    reg,
+                    base_model=spec.settings["recipe"]["model"]["name"],
+                    dataset_version=spec.settings["snapshot"],
+                    training_config=spec.settings["recipe"],
+                    created_by=spec.requested_by,
+                    at_least=spec.settings.get("bump"),
+                    train_job=job_id,
+                )
             )
             state = bench.following.dir(job_id).state()
             if state is not None and not state.active:  # over before its version was begun

@@ -66,7 +66,7 @@ def _settle_unknown(bench: Workbench, spec: JobSpec, state: JobState) -> None:
     bench.following.expect(spec)
     bench.following.settle(spec.id, state)
     _decided(bench, lambda reg: _fail_version(reg, spec.id, state))
-    jobs.update(bench.registry(), spec.id, state)
+    bench.write(lambda reg: jobs.update(reg, spec.id, state))
 
 
 def _age_s(recorded_at: str) -> float:
@@ -78,7 +78,7 @@ def _age_s(recorded_at: str) -> float:
 
 def settle(bench: Workbench, job_id: str) -> None:
     """Store the outcome of an ended job. Raises what prevented it; the next connect tries again."""
-    from core.registry import jobs, points
+    from core.registry import points
 
     job = bench.following.dir(job_id)
     state = job.state()
@@ -93,20 +93,25 @@ def settle(bench: Workbench, job_id: str) -> None:
                 _decided(bench, lambda reg: _keep_scores(bench, reg, job_id))
         elif state.status in (FAILED, STOPPED, LOST):
             _decided(bench, lambda reg: _fail_version(reg, job_id, state))
-        points.take_events(bench.registry(), job_id, job.events)
-        try:
-            jobs.update(bench.registry(), job_id, state)
-        except NotFound:
-            jobs.record(bench.registry(), job.spec(), bench.host_name)  # started at another desk
-            jobs.update(bench.registry(), job_id, state)
+        bench.write(lambda reg: points.take_events(reg, job_id, job.events))
+        bench.write(lambda reg: _ended(reg, job, bench.host_name, state))
+
+
+def _ended(reg: Registry, job: JobDir, host: str, state: JobState) -> None:
+    from core.registry import jobs
+
+    try:
+        jobs.update(reg, job.id, state)
+    except NotFound:
+        jobs.record(reg, job.spec(), host)  # started at another desk
+        jobs.update(reg, job.id, state)
 
 
 def _decided(bench: Workbench, store: Callable[[Registry], None]) -> None:
     """Store an outcome in the registry; again, if another operator decided something meanwhile."""
     for attempt in range(3):
         try:
-            with bench.deciding() as reg:
-                store(reg)
+            bench.decided(store)
             return
         except ChangedUnderYou:
             if attempt == 2:

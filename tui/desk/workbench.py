@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from core import locations
 from core.errors import NotFound, QAError
@@ -31,9 +30,11 @@ if TYPE_CHECKING:
     from core.registry import Registry
     from core.registry.precheck import Facts
     from core.registry.records import Version
+    from core.registry.writer import Writer
     from remote.auth import Prompter
     from remote.helper_client import Carrier
 
+T = TypeVar("T")
 DEFAULT_RECIPE = "smollm2-135m"
 
 
@@ -61,6 +62,8 @@ class Workbench:
         self.launching = Launching(self.line, self.following)
         self._threads = threading.local()
         self._recovered = False
+        self._writer: Writer | None = None
+        self._making_writer = threading.Lock()
         self._running_item: str | None = None
 
     # registry: one connection a thread
@@ -77,14 +80,24 @@ class Workbench:
         found: Registry = self._threads.registry
         return found
 
-    @contextmanager
-    def deciding(self, say: Say = lambda text: None) -> Iterator[Registry]:
-        """The registry, to decide something in it; see tui.desk.shared."""
+    def write(self, act: Callable[[Registry], T]) -> T:
+        """Do it in the one thread that writes the registry; waits for its result or its error."""
+        with self._making_writer:
+            if self._writer is None:
+                from core.registry.writer import Writer
+
+                self._writer = Writer(how="app")
+        return self._writer.run(act)
+
+    def decided(self, act: Callable[[Registry], T]) -> T:
+        """Take a decision, see tui.desk.shared: where the registry is shared, on the newest truth."""
         from tui.desk.shared import deciding
 
-        reg = self.registry()
-        with deciding(reg, self._route_to, say=say):
-            yield reg
+        def work(reg: Registry) -> T:
+            with deciding(reg, self._route_to):
+                return act(reg)
+
+        return self.write(work)
 
     def _route_to(self, host: str) -> Carrier:
         """The registry of record need not lie on the host this desk drives."""
@@ -153,8 +166,7 @@ class Workbench:
     def decide(self, decision: Literal["GO", "NO-GO"], reason: str) -> None:
         from core.registry import checklist
 
-        with self.deciding() as reg:
-            checklist.decide(reg, decision, reason, operator())
+        self.decided(lambda reg: checklist.decide(reg, decision, reason, operator()))
 
     # jobs
     def jobs(self) -> Sequence[JobRow]:
@@ -230,8 +242,8 @@ class Workbench:
     ) -> None:
         from tui.desk.release import promote
 
-        with self.deciding() as reg:
-            promote(
+        self.decided(
+            lambda reg: promote(
                 reg,
                 model_version,
                 environment,
@@ -239,6 +251,7 @@ class Workbench:
                 expected_live=expected_live,
                 probe=self._look,
             )
+        )
 
     def _look(self, version: Version) -> Facts | None:
         from tui.desk.adapters import look
@@ -253,8 +266,7 @@ class Workbench:
     def roll_back(self, environment: str, reason: str) -> str:
         from tui.desk.release import roll_back
 
-        with self.deciding() as reg:
-            return roll_back(reg, environment, reason, probe=self._look)
+        return self.decided(lambda reg: roll_back(reg, environment, reason, probe=self._look))
 
     def why_not_return(self, environment: str) -> str | None:
         from tui.desk.release import why_not_return
@@ -264,8 +276,7 @@ class Workbench:
     def return_(self, environment: str) -> str:
         from tui.desk.release import return_
 
-        with self.deciding() as reg:
-            return return_(reg, environment, probe=self._look)
+        return self.decided(lambda reg: return_(reg, environment, probe=self._look))
 
     def why_not_approve(self, model_version: str, environment: str) -> str | None:
         from tui.desk.release import why_not_approve
@@ -275,8 +286,7 @@ class Workbench:
     def approve(self, model_version: str, environment: str, reason: str) -> None:
         from tui.desk.release import approve
 
-        with self.deciding() as reg:
-            approve(reg, model_version, environment, reason)
+        self.decided(lambda reg: approve(reg, model_version, environment, reason))
 
     def compare(self, a: str, b: str) -> dict[str, Any]:
         from tui.desk.version_views import compare
@@ -307,20 +317,17 @@ class Workbench:
     def resolve_source(self, source_id: str, name: str, url: str) -> None:
         from tui.desk.sources import resolve
 
-        with self.deciding() as reg:
-            resolve(reg, source_id, name, url)
+        self.decided(lambda reg: resolve(reg, source_id, name, url))
 
     def alias_source(self, source_id: str, to: str) -> None:
         from tui.desk.sources import alias
 
-        with self.deciding() as reg:
-            alias(reg, source_id, to)
+        self.decided(lambda reg: alias(reg, source_id, to))
 
     def dismiss_source(self, source_id: str, why: str) -> None:
         from tui.desk.sources import dismiss
 
-        with self.deciding() as reg:
-            dismiss(reg, source_id, why)
+        self.decided(lambda reg: dismiss(reg, source_id, why))
 
     def close(self) -> None:
         """Leave the desk; jobs on the host go on."""
@@ -328,6 +335,8 @@ class Workbench:
         self.following.close()
         for line in (self.line, *self._others.values()):
             line.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 def find_job(bench: Workbench, routine: str, *, smoke: bool | None = None) -> JobDir:
