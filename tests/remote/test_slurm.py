@@ -25,6 +25,9 @@ from remote.slurm.survey import misfits
 from tests.remote.local import Local, sh, until
 from tests.slurm import Slurm
 
+# Two clusters at once on one machine would want the same rendezvous ports.
+pytestmark = pytest.mark.xdist_group("slurm")
+
 TRAP = "trap 'echo saved; exit 75' TERM; echo up; while :; do sleep 0.05; done"
 
 

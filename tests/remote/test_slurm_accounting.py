@@ -18,7 +18,7 @@ from remote.slurm.survey import misfits
 from tests.remote.local import Local, sh, until
 from tests.slurm import Slurm
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_sacct_explains_what_the_controller_has_forgotten(accounted: Slurm, loca
     launcher.start(sh("echo up; exec sleep 60", "gone"))
     job = local.workdir / "jobs" / "gone"
     until(lambda: (job / "output.log").exists() and (job / "output.log").read_text() == "up\n")
+    until(lambda: "pid" in json.loads((job / "state.json").read_text()))
     state = json.loads((job / "state.json").read_text())
     number = json.loads((job / "slurm.json").read_text())["job"]
     for pid in (state["runner_pid"], state["pid"]):

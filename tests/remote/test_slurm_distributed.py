@@ -17,16 +17,21 @@ from remote.slurm.launcher import SlurmLauncher
 from tests.remote.local import Local, until
 from tests.slurm import Slurm
 
+# Two clusters at once on one machine would want the same rendezvous ports.
+pytestmark = pytest.mark.xdist_group("slurm")
+
 TRAIN = ["/env/bin/python", "-m", "core.training", "--job", "."]
 SLURM = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "gh[001-002]", "SLURM_CPUS_PER_TASK": "16"}
 
 ALL_REDUCE = """\
 import datetime, os, torch, torch.distributed as dist
+
 dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
 x = torch.tensor([float(dist.get_rank() + 1)])
 dist.all_reduce(x)
 where = os.environ.get("SLURMD_NODENAME")
-print(f"rank {dist.get_rank()} of {dist.get_world_size()} on {where} sum {x.item()}", flush=True)
+line = f"rank {dist.get_rank()} of {dist.get_world_size()} on {where} sum {x.item()}\\n"
+os.write(1, line.encode())  # in one piece: the ranks share the log
 dist.destroy_process_group()
 """
 

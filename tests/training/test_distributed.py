@@ -16,7 +16,7 @@ from core import jobdir
 from core.training import checkpoints, distributed
 from remote.agent import distributed as starting
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 
 def command(pairs: Path, out: Path, *overrides: str) -> list[str]:
