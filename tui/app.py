@@ -82,7 +82,7 @@ class ControlCentre(Asks, App[None]):
 
     def on_mount(self) -> None:
         # The link's threads decrypt without pause while a log streams in: the screen gets its turn
-        # five times sooner than by default (benchmarks/stall.py: worst 0.16 s → 0.05 s).
+        # five times sooner than by default (benchmarks/stall.py: worst 0.16 s → 0.05 to 0.06 s).
         sys.setswitchinterval(0.001)
         self.theme_changed_signal.subscribe(self, self._colours)
         self.set_interval(0.5, self._watch_link)

@@ -247,7 +247,7 @@ hosts:
   delta:
     address: dt-login01
     user: me
-    workdir: /work/me/qa
+    workdir: /scratch/me/qa
     launcher: slurm
     slurm:
       partition: ghx4

@@ -197,8 +197,8 @@ class Line:
             self._readings.stop()
         if self._sharing is not None:
             self._sharing.stop()
-        if self._route is not None:
-            self._route.close()
+        for route in {self._own, self._route} - {None}:  # ours may stand by while another is used
+            route.close()  # type: ignore[union-attr]
         if self._sandbox is not None:
             self._sandbox.stop()
 
