@@ -88,9 +88,9 @@ def settle(bench: Workbench, job_id: str) -> None:
         if state.status == SUCCEEDED:
             spec = job.spec()
             if spec.routine == "train" and not spec.settings.get("smoke"):
-                _decided(bench, lambda reg: _register(bench, reg, job_id))
+                _register(bench, job_id)
             elif spec.routine == "evaluate":
-                _decided(bench, lambda reg: _keep_scores(bench, reg, job_id))
+                _keep_scores(bench, job_id)
         elif state.status in (FAILED, STOPPED, LOST):
             _decided(bench, lambda reg: _fail_version(reg, job_id, state))
         bench.write(lambda reg: points.take_events(reg, job_id, job.events))
@@ -155,7 +155,7 @@ def fetch_result(bench: Workbench, job_id: str, names: list[str]) -> JobDir:
     return job
 
 
-def _register(bench: Workbench, reg: Registry, job_id: str) -> None:
+def _register(bench: Workbench, job_id: str) -> None:
     """The version a finished training job made, as a candidate; the same job is the same version."""
     from core.registry import versions
     from core.registry.reproducibility import laptop_facts, reproducibility_from
@@ -163,18 +163,25 @@ def _register(bench: Workbench, reg: Registry, job_id: str) -> None:
     job = fetch_result(bench, job_id, ["summary.json"])
     summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
     spec = job.spec()
-    versions.register(
-        reg,
-        base_model=summary["base_model"],
-        dataset_version=spec.settings["snapshot"],
-        training_config=spec.settings["recipe"],
-        created_by=spec.requested_by,
-        train_job=job_id,
-        adapter_path=bench.launching.job_path(job_id, "artifacts/adapter"),
-        adapter_sha256=summary["adapter_sha256"],
-        at_least=spec.settings.get("bump"),
-        reproducibility=reproducibility_from(summary, spec, laptop_facts(locations.project_root())),
-    )
+    # Whatever waits for the host comes first: a rollback must not stand behind it in the writer's queue.
+    adapter = bench.launching.job_path(job_id, "artifacts/adapter")
+    record = reproducibility_from(summary, spec, laptop_facts(locations.project_root()))
+
+    def store(reg: Registry) -> None:
+        versions.register(
+            reg,
+            base_model=summary["base_model"],
+            dataset_version=spec.settings["snapshot"],
+            training_config=spec.settings["recipe"],
+            created_by=spec.requested_by,
+            train_job=job_id,
+            adapter_path=adapter,
+            adapter_sha256=summary["adapter_sha256"],
+            at_least=spec.settings.get("bump"),
+            reproducibility=record,
+        )
+
+    _decided(bench, store)
 
 
 def _fail_version(reg: Registry, job_id: str, state: JobState) -> None:
@@ -187,7 +194,7 @@ def _fail_version(reg: Registry, job_id: str, state: JobState) -> None:
         versions.fail(reg, begun, reg.operator, f"job {job_id} {state.status}: {reason}")
 
 
-def _keep_scores(bench: Workbench, reg: Registry, job_id: str) -> None:
+def _keep_scores(bench: Workbench, job_id: str) -> None:
     """Bring the scores of a finished evaluation home; count the unknown sources it cited once."""
     from core.registry import evaluations, sources
 
@@ -195,14 +202,18 @@ def _keep_scores(bench: Workbench, reg: Registry, job_id: str) -> None:
     job = fetch_result(bench, job_id, names)
     scores: dict[str, Any] = json.loads((job.artifacts / "scores.json").read_text("utf-8"))
     version = job.spec().settings["version"]
-    if evaluations.of_job(reg, version, job_id):
-        return
-    with reg.writing():  # both or neither: what was counted once must not be counted again
-        evaluations.save(reg, version, scores, job_id)
-        for row in scores["questions"]:
-            for marker in row["markers"] if row["system"] == "tuned" else ():
-                if marker["class"] in ("unknown_entity", "unknown_domain"):
-                    source_id = marker["text"].removeprefix("<<SRC:").removesuffix(">>")
-                    sources.note_unknown(
-                        reg, source_id, model_version=version, example=row["question"]
-                    )
+
+    def store(reg: Registry) -> None:
+        if evaluations.of_job(reg, version, job_id):
+            return
+        with reg.writing():  # both or neither: what was counted once must not be counted again
+            evaluations.save(reg, version, scores, job_id)
+            for row in scores["questions"]:
+                for marker in row["markers"] if row["system"] == "tuned" else ():
+                    if marker["class"] in ("unknown_entity", "unknown_domain"):
+                        source_id = marker["text"].removeprefix("<<SRC:").removesuffix(">>")
+                        sources.note_unknown(
+                            reg, source_id, model_version=version, example=row["question"]
+                        )
+
+    _decided(bench, store)
