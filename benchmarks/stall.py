@@ -59,7 +59,7 @@ async def _beats(pair: OpenSSHPair) -> list[float]:
             settings={"smoke": True},
             host="gh200",
         )
-        await asyncio.to_thread(lambda: desk.launching.submit(desk.registry(), spec))
+        await asyncio.to_thread(lambda: desk.launching.submit(spec))
         await pilot.press("3")
         await app.open_job("train-stall")
         await pilot.pause(1.5)

@@ -35,7 +35,7 @@ def jobs() -> Iterator[dict[str, str]]:
     try:
         hostile = "printf 'a\\033]52;c;aGk=\\007b\\n\\0end'; exit 3"
         done = _spec(hostile, note="note [/x]\x1b[2J")
-        bench.launching.submit(bench.registry(), done)
+        bench.launching.submit(done)
         bench.following.wait(done.id, lambda text: None)
         runs = _spec("trap 'exit 75' TERM; echo up; while :; do sleep 0.05; done")
         DirectLauncher(bench.line.route()).start(runs)

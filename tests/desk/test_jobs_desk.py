@@ -41,7 +41,7 @@ def shell(bench: Workbench, script: str, routine: str = "test", **more: Any) -> 
 
 
 def submit(bench: Workbench, script: str, **more: Any) -> str:
-    return bench.launching.submit(bench.registry(), shell(bench, script, **more))
+    return bench.launching.submit(shell(bench, script, **more))
 
 
 def workdir(bench: Workbench) -> Path:
@@ -183,7 +183,7 @@ def checkpoint(job: Path, step: int) -> None:
 
 def failed_training(bench: Workbench, settings: dict[str, Any]) -> tuple[str, Path]:
     spec = shell(bench, "exit 1", routine="train", settings=settings)
-    job_id = bench.launching.submit(bench.registry(), spec)
+    job_id = bench.launching.submit(spec)
     assert ended(bench, job_id).status == "failed"
     return job_id, workdir(bench) / "jobs" / job_id
 
@@ -265,9 +265,7 @@ def test_watching_tells_states_and_progress_to_the_end(bench: Workbench) -> None
     bench.line.route()
     script = f"echo '{event}' >> events.jsonl; while [ ! -e {gate} ]; do sleep 0.05; done; exit 3"
     first = submit(bench, script, accelerator="gpu0")
-    second = bench.launching.submit(
-        bench.registry(), shell(bench, "true", accelerator="gpu0"), queue=True
-    )
+    second = bench.launching.submit(shell(bench, "true", accelerator="gpu0"), queue=True)
     seen: list[dict[str, Any]] = []
     for record in watching.watch(bench):
         seen.append(record)

@@ -65,7 +65,7 @@ def start(bench: Workbench, *, settings: dict[str, Any] | None = None) -> str:
         host=line.host_name,
         note="the Python environment of the jobs",
     )
-    jobs.record(bench.registry(), spec, spec.host)
+    bench.write(lambda reg: jobs.record(reg, spec, spec.host))
     line.launcher().start(spec)
     bench.following.follow(spec.id)
     return spec.id

@@ -84,7 +84,7 @@ def submit(bench: Workbench, spec: JobSpec, *, queue: bool = False) -> str:
     """Start a job. A full training has its version from now on, in the state `training`."""
     from core.registry import versions
 
-    job_id = bench.launching.submit(bench.registry(), spec, queue=queue)
+    job_id = bench.launching.submit(spec, queue=queue)
     makes_one = spec.routine == "train" and not spec.settings.get("smoke")
     if makes_one and {"recipe", "snapshot"} <= spec.settings.keys():
         # It runs: what hinders the registry now is made up for when it has ended.
@@ -138,7 +138,7 @@ def start_evaluation(bench: Workbench, model_version: str, *, previous: str | No
         "reuse": reuse,
     }
     return bench.launching.start(
-        reg, "evaluate", settings, list(inputs.values()), f"evaluate {model_version}"
+        "evaluate", settings, list(inputs.values()), f"evaluate {model_version}"
     )
 
 

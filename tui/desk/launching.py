@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +46,14 @@ class Placed:
 class Launching:
     """Places inputs on the host and starts jobs there."""
 
-    def __init__(self, line: Line, following: Following) -> None:
+    def __init__(
+        self,
+        line: Line,
+        following: Following,
+        write: Callable[[Callable[[Registry], object]], object],
+    ) -> None:
+        """write: does something in the one thread that writes the registry."""
+        self._write = write
         self._line = line
         self._following = following
         self._workdir: str | None = None
@@ -85,7 +93,6 @@ class Launching:
 
     def start(
         self,
-        reg: Registry,
         routine: str,
         settings: dict[str, Any],
         inputs: list[Placed],
@@ -98,7 +105,7 @@ class Launching:
         queue: wait for a busy accelerator instead of raising AcceleratorBusy.
         """
         spec = self.spec(routine, settings, [asdict(i) for i in inputs], note)
-        return self.submit(reg, spec, queue=queue)
+        return self.submit(spec, queue=queue)
 
     def spec(
         self, routine: str, settings: dict[str, Any], inputs: list[dict[str, str]], note: str
@@ -122,7 +129,7 @@ class Launching:
             note=note,
         )
 
-    def submit(self, reg: Registry, spec: JobSpec, *, queue: bool = False) -> str:
+    def submit(self, spec: JobSpec, *, queue: bool = False) -> str:
         """Record the job, start it, follow it. Returns its id.
 
         It is in the registry and in the mirror before the host is asked: a crash or a cut in between
@@ -130,21 +137,22 @@ class Launching:
         """
         from core.registry import jobs
 
-        jobs.record(reg, spec, spec.host)
+        self._write(lambda reg: jobs.record(reg, spec, spec.host))
         self._following.expect(spec)
         try:
             state = self._start(spec, queue)
         except LinkLost:
             raise  # perhaps it runs: the next connect finds out
         except QAError as e:
-            jobs.update(reg, spec.id, JobState(FAILED, reason=f"not started: {e.what}"))
+            refused = JobState(FAILED, reason=f"not started: {e.what}")
+            self._write(lambda reg: jobs.update(reg, spec.id, refused))
             self._following.forget(spec.id)
             raise
         # An ended state must come last, from the mirror, after the last line; so must no older one.
         if state.active and not self._following.knows(spec.id):
             self._following.settle(spec.id, state)
         if state.status == QUEUED:
-            jobs.update(reg, spec.id, state)
+            self._write(lambda reg: jobs.update(reg, spec.id, state))
         self._following.follow(spec.id)
         return spec.id
 

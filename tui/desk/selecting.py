@@ -36,7 +36,7 @@ def freeze_selection(
     from core.snapshots import freeze
 
     snapshot = freeze(selection.train, parent=parent, created_at=now())
-    snapshots.save(bench.registry(), snapshot, selection.train)
+    bench.decided(lambda reg: snapshots.save(reg, snapshot, selection.train))
     return snapshot
 
 

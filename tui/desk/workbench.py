@@ -59,7 +59,7 @@ class Workbench:
         self.following = Following(self.line, on_end=self._ended)
         self._looking = Looking(self)
         self.settling = threading.Lock()
-        self.launching = Launching(self.line, self.following)
+        self.launching = Launching(self.line, self.following, self.write)
         self._threads = threading.local()
         self._recovered = False
         self._writer: Writer | None = None
