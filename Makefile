@@ -17,9 +17,11 @@ pilot: .venv/.run ## the four weeks of the pilot, headless, for real, with the s
 	@$(BIN)/qa model fetch smollm2-135m
 	@exec $(BIN)/qa pilot --host sandbox
 
-test: .venv/.dev ## every test
+test: .venv/.dev ## every test; the few that fail once are run again alone, and must pass there
 	@$(BIN)/qa model fetch smollm2-135m
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup || { [ $$? -eq 1 ] && \
+	echo "== once more, alone: real daemons on a crowded machine ==" && \
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 3; }
 
 check: .venv/.dev ## lint, types, and the walls between the floors
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -24,6 +24,7 @@ import pytest
 from remote.slurm.settings import SlurmSettings
 from tests.conftest import require
 from tests.openssh import free_port
+from tests.processes import alive
 
 NODES = ("n1", "n2")
 DATABASE = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb", "mariadb-install-db")
@@ -285,14 +286,6 @@ class Slurm:
         for path in sorted(self.top.glob("*.log")):
             found.append(f"{path.name}:\n" + "\n".join(path.read_text().splitlines()[-8:]))
         return "\n".join(found)
-
-
-def alive(pid: int) -> bool:
-    """Zombies do not count: the daemons' parent may not collect them."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")

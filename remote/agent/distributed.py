@@ -85,8 +85,13 @@ def _many_nodes(
         "--main_process_ip=%s" % first,
         "--main_process_port=%d" % port,
     ] + PLAIN
-    # which node it is, only the node itself knows
-    shell = 'exec "$0" -m accelerate.commands.launch --machine_rank="$SLURM_NODEID" "$@"'
+    # Which node it is, only the node itself knows. The first one serves the rendezvous: left to
+    # find out by its address, another node on the same machine may be there before it.
+    shell = (
+        '[ "$SLURM_NODEID" = 0 ] && first=1 || first=0; '
+        'exec "$0" -m accelerate.commands.launch --machine_rank="$SLURM_NODEID" '
+        '--rdzv_conf="is_host=$first" "$@"'
+    )
     return srun + ["/bin/sh", "-c", shell, python] + options + _accelerate(program)
 
 

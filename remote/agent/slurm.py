@@ -282,7 +282,8 @@ def truth(job: str, fresh: bool = False, wait: bool = True) -> dict[str, Any]:
         last_line=last_line(note.get("out")),
     )
     ended = told["status"] in jobs.ENDED
-    if ended and not _is_final(state, note) and (state or {}).get("status") not in jobs.ENDED:
+    news = told.get("reason") != (state or {}).get("reason")
+    if ended and not _is_final(state, note) and news:
         told.setdefault("ended_at", time.time())
         note.pop("stop")
         try:

@@ -199,6 +199,12 @@ def judge(
                 return _queued(base, row)
             if row["state"] in RUNNING:
                 return dict(base, status="stopping")  # ending, or on its way to the next start
+            if _began_again(state, row):
+                base = _without_run(base)
+                if now - (row.get("end") or 0.0) < settle_s:
+                    return dict(base, status="starting", reason="")
+                told = _ended(base, row, note, True, last_line)
+                return dict(told, reason="put back into the queue, then: " + told["reason"])
         return base
     if row is None:
         if now - (note.get("submitted_at") or 0.0) < settle_s:
@@ -235,11 +241,22 @@ def _comes_back(state: dict[str, Any], note: dict[str, Any]) -> bool:
     return bool(note.get("requeue")) and not note.get("stop") and state["status"] == "stopped"
 
 
-def _queued(base: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+def _began_again(state: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Was it started once more after the run that `state` is of? Slurm's times are whole seconds."""
+    return bool(row["start"]) and row["start"] > (state.get("ended_at") or row["start"]) - 1.0
+
+
+def _without_run(base: dict[str, Any]) -> dict[str, Any]:
+    """Without what is of an earlier run."""
     for key in ("pid", "pid_start", "runner_pid", "runner_pid_start", "boot_id"):
-        base.pop(key, None)  # of an earlier run
+        base.pop(key, None)
     for key in ("started_at", "ended_at", "exit_code", "signal", "log_bytes"):
         base.pop(key, None)
+    return base
+
+
+def _queued(base: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    _without_run(base)
     word = row["reason"] or "None"
     if row["state"] != "PENDING":
         word = row["state"].capitalize() if word == "None" else word

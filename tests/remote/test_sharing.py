@@ -28,6 +28,7 @@ from remote.shared_route import SharedRoute
 from remote.sharing import Sharing, attach, socket_path
 from remote.sync import pull, push
 from tests.openssh import OpenSSHPair
+from tests.processes import alive
 from tests.remote.conftest import refused
 from tests.remote.local import until
 
@@ -172,19 +173,12 @@ def test_a_client_that_is_killed_ends_its_command(shared: SharedRoute) -> None:
     )
     assert client.stdout
     pid = int(client.stdout.readline())
-    os.kill(pid, 0)
+    assert alive(pid)
     client.kill()
     client.wait()
     client.stdout.close()
 
-    def gone() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        return "Z" in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][:3]
-
-    until(gone)
+    until(lambda: not alive(pid))
     assert shared.run(["echo", "1"], timeout=20).stdout == b"1\n"
 
 

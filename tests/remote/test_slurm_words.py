@@ -165,6 +165,19 @@ def test_requeued_job_is_queued_again_unless_it_was_stopped_from_here() -> None:
     assert judged(RAN, row("PENDING", reason="BeginTime"))["status"] == "queued"  # its node failed
 
 
+def test_a_next_start_that_failed_is_not_the_stop_before_it() -> None:
+    """A node that takes the returning job for the one it just ended does not start it at all."""
+    stopped = {**RAN, "status": "stopped", "exit_code": 75, "ended_at": NOW - 299.5}
+    failed = row("FAILED", start=NOW - 300, reason="NonZeroExitCode", code=1)
+    told = judged(stopped, failed, requeue=True)
+    assert (told["status"], told["exit_code"]) == ("failed", 1) and "pid" not in told
+    assert told["reason"].startswith("put back into the queue, then: the batch script failed")
+    just = row("FAILED", start=NOW - 2, end=NOW - 1, reason="NonZeroExitCode", code=1)
+    assert judged(stopped, just, requeue=True)["status"] == "starting"  # its word may be on its way
+    first = row("FAILED", start=NOW - 500, reason="NonZeroExitCode", code=75)
+    assert judged(stopped, first, requeue=True)["exit_code"] == 75
+
+
 def test_unknown_to_slurm() -> None:
     assert judged(RAN, None)["status"] == "lost"
     assert judged(None, None, submitted_at=NOW - 1)["status"] == "queued"  # not listed yet

@@ -23,17 +23,10 @@ from remote.sandbox import PASSCODE, Sandbox
 from remote.sandbox.files import Layout
 from remote.sandbox.records import Record
 from tests.conftest import require
+from tests.processes import alive
 from tests.sandbox.wire import connect, eventually, to_jump
 
 ROOT = locations.project_root()
-
-
-def alive(pid: int) -> bool:
-    """A zombie counts as gone: in a container nobody may reap what has lost its parent."""
-    state = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return bool(state) and not state.startswith("Z")
 
 
 @pytest.fixture
