@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,19 @@ def require(present: object, what: str) -> None:
     if os.environ.get("QA_REQUIRE_ALL") == "1":
         pytest.fail(f"{what} is missing and QA_REQUIRE_ALL=1")
     pytest.skip(f"needs {what}")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Failed tests are remembered by names that another run finds again.
+
+    xdist's groups add `@group` to the names, and `--last-failed` would then run everything.
+    """
+    yield
+    cache = session.config.cache
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        failed = cache.get("cache/lastfailed", {})
+        cache.set("cache/lastfailed", {re.sub(r"@[\w-]+$", "", name): True for name in failed})
 
 
 @pytest.fixture(autouse=True)

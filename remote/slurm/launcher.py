@@ -75,9 +75,15 @@ class SlurmLauncher(DirectLauncher):
         """
         specs = [self._settled(spec) for spec in specs]
         if not specs or len({spec.id for spec in specs}) < len(specs):
-            raise UsageError("an array needs at least one job, and each job once")
+            raise UsageError(
+                "an array needs at least one job, and each job once",
+                try_next="give each task a job id of its own",
+            )
         if len({spec.nodes for spec in specs}) > 1:
-            raise UsageError("all jobs of an array need the same number of nodes")
+            raise UsageError(
+                "all jobs of an array need the same number of nodes",
+                try_next="submit an array for each number of nodes",
+            )
         name = array_name(specs)
         hello = self._hello()
         tasks = f"{hello['workdir']}/arrays/{name}/tasks"
