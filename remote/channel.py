@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 
 import paramiko
 
 from core.errors import LinkLost, RouteError
 from remote import channel_input
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """code: exit code, or -1 if a signal ended it."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def text(self) -> str:
-        return self.stdout.decode("utf-8", "replace")
+from remote.commands import Completed
 
 
 class ChannelDuplex:

@@ -8,6 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from core.errors import RouteError
@@ -15,10 +16,22 @@ from remote.agent_zip import agent_argv, agent_zip
 from remote.helper_client import Duplex, HelperClient, start_agent
 
 if TYPE_CHECKING:
-    from remote.channel import Completed
     from remote.hosts import Host
 
 MAX_OUTPUT = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """code: exit code, or -1 if a signal ended it."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode("utf-8", "replace")
 
 
 class Command(Duplex, Protocol):

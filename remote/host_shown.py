@@ -28,7 +28,7 @@ def rows(host: Host) -> list[tuple[str, str, str]]:
         also = [str(p) for p in spot.known_hosts_also]
         out += _several("  known hosts, read", also, _origin(host, n, "known_hosts_also"))
     out.append(("known hosts, added to", str(host.known_hosts), _own(host, "known_hosts")))
-    for key in ("workdir", "python", "accelerator", "launcher"):
+    for key in ("workdir", "python", "accelerator", "launcher", "link_hours"):
         out.append((key, str(getattr(host, key)), _own(host, key)))
     if host.torch_index:
         out.append(("torch index", host.torch_index, _own(host, "torch_index")))
@@ -65,6 +65,7 @@ def as_dict(host: Host) -> dict[str, Any]:
         "env": host.env,
         "accelerator": host.accelerator,
         "launcher": host.launcher,
+        "link_hours": host.link_hours,
         "slurm": dict(host.slurm.shown()) if host.slurm is not None else None,
         "origins": host.origins,
         "notes": list(host.notes),

@@ -63,8 +63,9 @@ class Host:
     address, port: as the last *jump host* resolves them (as this machine does when there is none).
     known_hosts: read, and added to when the operator accepts a key.  known_hosts_also: only read.
     workdir: absolute, or `~/…` of the remote user.  python: the interpreter jobs and agent run on.
+    environment: "production" where what is done reaches users; the app's frame says so.
     env: added to every job.  accelerator: the lock a job holds while it runs.  torch_index: where
-    `qa doctor --fix` gets torch from.
+    `qa doctor --fix` gets torch from.  link_hours: how long the connection is kept while nothing uses it.
     origins: where each value was found, by field (`user`, `jumps[0].port`).  notes: what the operator
     should know about how they were found.
     """
@@ -86,7 +87,9 @@ class Host:
     host_key_alias: str | None = None
     known_hosts_also: tuple[Path, ...] = ()
     torch_index: str = ""
+    environment: str = ""
     login: LoginOptions | None = None
+    link_hours: float = 8.0
     origins: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     notes: tuple[str, ...] = ()
 
@@ -228,6 +231,8 @@ def _with_way(name: str, s: Any, way: Way, rest: dict[str, str]) -> Host:
         env=dict(s.env),
         accelerator=s.accelerator,
         torch_index=s.torch_index or "",
+        environment=s.environment,
+        link_hours=s.link_hours,
         launcher=s.launcher,
         slurm=s.slurm.settings() if s.slurm else None,
     )

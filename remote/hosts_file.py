@@ -38,6 +38,7 @@ class JumpSettings(Settings):
 
 class HostSettings(Settings):
     title: Line = ""
+    environment: Literal["", "development", "staging", "production"] = ""
     ssh: Name | None = None
     address: Name | None = None
     port: Port = 22
@@ -54,5 +55,6 @@ class HostSettings(Settings):
     env: dict[Word, Line] = Field(default={})
     torch_index: IndexUrl | None = None
     accelerator: LockName = "gpu0"
+    link_hours: Annotated[float, Field(ge=0, le=168)] = 8.0
     launcher: Literal["direct", "slurm"] = "direct"
     slurm: SlurmFile | None = None

@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,8 @@ INTERVAL_S = 1.0
 STALE_GPU_S = 5.0  # nvidia-smi hangs on a sick GPU: then the CPU's figures are shown again
 RETRY_S = 3.0
 MAX_LINE = 1 << 18
+MAX_DEVICES = 64
+KEPT = 600  # readings of each device: ten minutes at one a second
 MIB = 1 << 20
 
 
@@ -173,6 +176,7 @@ class Readings:
         self._cpu: Reading | None = None
         self._gpus: tuple[Reading, ...] = ()
         self._processes: tuple[GpuProcess, ...] = ()
+        self._past: dict[tuple[str, int], deque[Reading]] = {}
         self._stop = threading.Event()
         self._stream: Duplex | None = None
         self._thread = threading.Thread(target=self._run, name="readings", daemon=True)
@@ -200,6 +204,10 @@ class Readings:
         newest = cpu[0].at if cpu else time.time()
         return tuple(g for g in self._gpus if newest - g.at < STALE_GPU_S) + cpu
 
+    def past(self, kind: str, index: int = 0) -> tuple[Reading, ...]:
+        """The last ten minutes of one device, oldest first; with gaps where the link was cut. Instant."""
+        return tuple(self._past.get((kind, index), ()))
+
     def processes(self) -> tuple[GpuProcess, ...]:
         """Who uses the GPUs, as last told. Instant."""
         return self._processes
@@ -221,6 +229,8 @@ class Readings:
                 buffer = buffer[-MAX_LINE:]
                 for line in lines:
                     cpu, gpus = parse_record(line, time.time())
+                    for reading in [*gpus, cpu] if cpu else gpus:
+                        self._keep(reading)
                     self._cpu = cpu or self._cpu
                     if gpus:
                         self._gpus = tuple(gpus)
@@ -229,3 +239,11 @@ class Readings:
         finally:
             self._stream = None
             stream.close()
+
+    def _keep(self, reading: Reading) -> None:
+        key = (reading.kind, reading.index)
+        if key not in self._past:
+            if len(self._past) >= MAX_DEVICES:
+                return
+            self._past[key] = deque(maxlen=KEPT)
+        self._past[key].append(reading)

@@ -12,8 +12,8 @@ import paramiko
 
 from core.errors import LinkLost, QAError, RouteError, SessionsFull
 from remote.auth import NoPrompter, Prompter
-from remote.channel import ChannelDuplex, Completed, nudge
-from remote.commands import Commands
+from remote.channel import ChannelDuplex, nudge
+from remote.commands import Commands, Completed
 from remote.hosts import Host
 from remote.keys import KeyRing
 from remote.leg import CHANNEL_S, Leg, dial, open_leg, tunnel
@@ -54,9 +54,12 @@ class Route(Commands):
 
     # -- up and down ------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Raises a RouteError that names the hop; Cancelled. Does nothing if it is up."""
-        self._open(self._prompter)
+    def open(self, prompter: Prompter | None = None) -> None:
+        """Raises a RouteError that names the hop; Cancelled. Does nothing if it is up.
+
+        prompter: who is asked this once, instead of the route's own.
+        """
+        self._open(prompter or self._prompter)
 
     def _open(self, prompter: Prompter, failed: State = "failed") -> None:
         with self._opening:
@@ -88,15 +91,11 @@ class Route(Commands):
         for call in list(self.on_up):
             call()
 
-    def ask_through(self, prompter: Prompter) -> None:
-        """Who is asked from the next login on."""
-        self._prompter = prompter
-
-    def reopen(self) -> None:
+    def reopen(self, prompter: Prompter | None = None) -> None:
         with self._opening:
             self._drop()
             self._state, self._error = "off", None
-            self.open()
+            self.open(prompter)
 
     def ensure(self) -> Route:
         """Up, or opened again without asking anyone. Raises LinkLost where a person must log in."""

@@ -1,10 +1,12 @@
 """The owner's end of one client of the shared connection: a request, then a channel.
 
-Frames of `remote.agent.frames`. The owner says {"hello", "host"}; the client asks one thing as one line,
-{"exec": argv}, {"tcp": port} or {"watch": 1}, and waits for {"ok"} or {"error"}. Then:
+Frames of `remote.agent.frames`. The owner says {"hello"}; the client asks one thing as one line,
+{"exec": argv} or {"tcp": port}, and waits for {"ok"} or {"error"}. Then:
 client → owner  {"in"} bytes, {"eof"}
-owner → client  {"out"} bytes, {"err"} bytes, {"eof"}, {"exit": code}; or {"status"} again and again
+owner → client  {"out"} bytes, {"err"} bytes, {"eof"}, {"exit": code}
 A client that passes its stdin and stdout along with its request needs no frames for their bytes.
+{"connect"}, {"watch"}: see `remote.linking.requests`.  {"look"}: how the link stands, once.  {"leave"}: the
+process that is there for the link alone ends.
 An end of the socket without {"exit"} is a lost link; an end at the client's side ends the channel.
 """
 
@@ -24,16 +26,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from core.errors import LinkLost, QAError, RouteError
 from remote import channel_input
 from remote.agent.frames import FrameError, pack, read_frame
-from remote.sharing import identity
+from remote.linking import requests
+from remote.linking.told import error_said, tell
+from remote.sharing import hello
 
 if TYPE_CHECKING:
     import paramiko
 
     from remote.route import Route
+    from remote.sharing import Sharing
 
 CHUNK = 1 << 18
 READ = 1 << 22  # a channel read in pieces moves its backlog each time
-TICK_S = 0.5  # how often a status is sent, and a pump that waits looks round
+TICK_S = 0.5  # how often a pump that waits looks round
 MAX_REQUEST = 1 << 20
 
 
@@ -41,45 +46,79 @@ class Client:
     """The thread that reads the client is the only one that sends on the channel and closes it: so
     nothing is ever sent on a channel we have closed."""
 
-    def __init__(self, route: Route, sock: socket.socket, gone: Callable[[Client], None]) -> None:
-        self._route, self._sock, self._gone = route, sock, gone
+    def __init__(self, owner: Sharing, sock: socket.socket) -> None:
+        self._owner, self._route, self._sock = owner, owner.route, sock
+        self.stirred = threading.Event()
         self._ended = threading.Event()
         self._sending = threading.Lock()
+        self._watches = False
         self._fds: list[int] = []
+        self._stream = cast(BinaryIO, sock.makefile("rb", buffering=1 << 16))
         self._thread = threading.Thread(target=self._serve, name="share-in", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def join(self, timeout: float) -> None:
-        self._thread.join(timeout)
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
 
     def end(self) -> None:
         self._ended.set()
+        self.stirred.set()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def _serve(self) -> None:
         try:
-            self._say({"hello": 1, "host": identity(self._route.host), "pid": os.getpid()})
+            self.say(hello(self._owner))
             asked = self._request()
             if "watch" in asked:
-                self._watch()
+                self._watches = True
+                requests.watch(self._route, self)
+            elif "look" in asked:
+                self.say({"status": 1}, tell(self._route))
+            elif "connect" in asked:
+                requests.connect(self._route, asked, self, self._owner.logging_in)
+            elif "leave" in asked:
+                self._owner.dismiss()
             else:
                 self._carry(asked)
         except (OSError, EOFError, FrameError, ValueError):
             pass  # the client is gone, or never spoke our language
         except QAError as e:
             with contextlib.suppress(OSError):
-                self._say({"error": e.as_dict()})
+                self.say({"error": error_said(e)}, tell(self._route))
         finally:
             self._ended.set()
+            self._close_fds()
+            self._stream.close()
             self._sock.close()
-            self._gone(self)
+            self._owner.gone(self)
 
-    def _say(self, header: dict[str, Any], data: bytes = b"") -> None:
+    def farewell(self) -> None:
+        """The last word to a client that watches: this is not a mishap. Never blocks."""
+        frame = pack({"status": 1}, tell(self._route, ended=True))
+        with contextlib.suppress(OSError):
+            if self._watches and self._sending.acquire(timeout=0.1):
+                self._sock.send(frame, socket.MSG_DONTWAIT)
+
+    def say(self, header: dict[str, Any], body: bytes = b"") -> None:
         with self._sending:
-            self._sock.sendall(pack(header, data))
+            self._sock.sendall(pack(header, body))
+
+    def hear(self, seconds: float) -> bytes:
+        """The body of the client's next frame. Raises EOFError, OSError, FrameError."""
+        if not _ready(self._sock.fileno(), select.POLLIN, seconds):
+            raise TimeoutError
+        frame = read_frame(self._stream)
+        if frame is None:
+            raise EOFError
+        return frame[1]
+
+    def gone(self) -> bool:
+        """Has the client left, or is it to be left? Only while it has nothing to say."""
+        return self._ended.is_set() or self._client_gone()
 
     def _request(self) -> dict[str, Any]:
         line, self._fds, _, _ = socket.recv_fds(self._sock, 1 << 16, 2)
@@ -93,42 +132,21 @@ class Client:
             raise ValueError("not a request")
         return asked
 
-    def _watch(self) -> None:
-        while not self._ended.is_set():
-            status = self._route.status()
-            heard = status.last_heard
-            self._say(
-                {
-                    "status": status.state,
-                    "hops": [[h.name, h.rtt_ms] for h in status.hops],
-                    "age": None if heard is None else max(0.0, time.monotonic() - heard),
-                    "error": status.error.as_dict() if status.error else None,
-                }
-            )
-            self._ended.wait(TICK_S)
-
     # -- bytes ------------------------------------------------------------------------------
 
     def _carry(self, asked: dict[str, Any]) -> None:
-        source: Iterator[bytes]
-        sink: Callable[[bytes], None]
-        try:
-            if len(self._fds) == 2:
-                for fd in self._fds:
-                    os.set_blocking(fd, False)
-                source, sink = self._passed_input(), self._passed_output
-            else:
-                source, sink = self._framed_input(), self._framed_output
-            channel = _open(self._route, asked)
-            channel.settimeout(TICK_S)
-            self._say({"ok": 1})
-            out = threading.Thread(
-                target=self._outward, args=(channel, sink), name="share-out", daemon=True
-            )
-            out.start()
-        except BaseException:
-            self._close_fds()
-            raise
+        for fd in self._fds:
+            os.set_blocking(fd, False)
+        passed = len(self._fds) == 2
+        source = self._passed_input() if passed else self._framed_input()
+        sink = self._passed_output if passed else self._framed_output
+        channel = self._opened(asked)
+        channel.settimeout(TICK_S)
+        self.say({"ok": 1})
+        out = threading.Thread(
+            target=self._outward, args=(channel, sink), name="share-out", daemon=True
+        )
+        out.start()
         try:
             for data in source:
                 channel_input.write(channel, data)
@@ -141,7 +159,18 @@ class Client:
             self._ended.set()
             channel.close()
             out.join(2 * TICK_S)
-            self._close_fds()
+
+    def _opened(self, asked: dict[str, Any]) -> paramiko.Channel:
+        """A channel for the request. Where the link is just coming back it is waited for within the
+        client's patience: nothing was sent yet. Raises RouteError, LinkLost.
+        """
+        until = time.monotonic() + requests.patience_of(asked)
+        while True:
+            try:
+                return _open(self._route, asked)
+            except _Unsent as e:
+                if not requests.comes_back(self._route, until, self):
+                    raise e.error from None
 
     def _close_fds(self) -> None:
         fds, self._fds = self._fds, []
@@ -150,9 +179,8 @@ class Client:
 
     def _framed_input(self) -> Iterator[bytes]:
         """Up to {"eof"}. Raises EOFError when the client goes before it."""
-        stream = self._sock.makefile("rb", buffering=1 << 16)
         while True:
-            frame = read_frame(cast(BinaryIO, stream))
+            frame = read_frame(self._stream)
             if frame is None:
                 raise EOFError
             if "eof" in frame[0]:
@@ -184,7 +212,7 @@ class Client:
 
     def _framed_output(self, data: bytes) -> None:
         for at in range(0, len(data), CHUNK):
-            self._say({"out": 1}, data[at : at + CHUNK])
+            self.say({"out": 1}, data[at : at + CHUNK])
 
     def _passed_output(self, data: bytes) -> None:
         fd, left = self._fds[1], memoryview(data)
@@ -203,7 +231,7 @@ class Client:
             for data in self._from(channel.recv, READ):
                 sink(data)
             if channel.get_transport().is_active():
-                self._say({"eof": 1})
+                self.say({"eof": 1})
             if len(self._fds) == 2 and not self._ended.is_set():
                 with open(os.devnull, "wb") as null:
                     os.dup2(null.fileno(), self._fds[1])  # the reader sees the end
@@ -212,7 +240,7 @@ class Client:
                 pass
             code = channel.exit_status
             if not self._ended.is_set() and (code >= 0 or channel.get_transport().is_active()):
-                self._say({"exit": code})
+                self.say({"exit": code})
         except (OSError, EOFError):
             pass
         self._ended.set()
@@ -222,7 +250,7 @@ class Client:
     def _errors(self, channel: paramiko.Channel) -> None:
         with contextlib.suppress(OSError):
             for data in self._from(channel.recv_stderr, CHUNK):
-                self._say({"err": 1}, data)
+                self.say({"err": 1}, data)
 
     def _from(self, recv: Callable[[int], bytes], most: int) -> Iterator[bytes]:
         while not self._ended.is_set():
@@ -241,8 +269,15 @@ def _ready(fd: int, what: int, wait: float) -> bool:
     return bool(poll.poll(wait * 1000))
 
 
+class _Unsent(Exception):
+    """There is no link, and nothing of the request has left."""
+
+    def __init__(self, error: LinkLost) -> None:
+        self.error = error
+
+
 def _open(route: Route, asked: dict[str, Any]) -> paramiko.Channel:
-    """Raises RouteError, LinkLost."""
+    """Raises RouteError, LinkLost, _Unsent."""
     if "tcp" in asked:
         from remote.tunnels import direct
 
@@ -254,7 +289,10 @@ def _open(route: Route, asked: dict[str, Any]) -> paramiko.Channel:
         raise RouteError("a NUL cannot be part of a command", try_next="leave it out")
     import paramiko
 
-    channel = route.session()
+    try:
+        channel = route.session()
+    except LinkLost as e:
+        raise _Unsent(e) from e
     try:
         channel.exec_command("exec /bin/sh -c " + shlex.quote("exec " + shlex.join(argv)))
         # Something of no meaning after it: it ends the far side's wait for our acknowledgement.

@@ -2,7 +2,8 @@
 
 The process that holds a Route gives others commands on the host, and ways to its loopback ports, each as
 a channel of the one connection (`remote.shared_channel` says how). Only this user gets in: the socket is
-0600 in a folder 0700, and the peer's uid is asked of the kernel. No secret passes here.
+0600 in a folder 0700, and the peer's uid is asked of the kernel. Who connects is asked through it for
+what the login needs (`remote.linking.prompts`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from core import locations
 from core.errors import EnvironmentProblem
+from remote.linking.definition import link_name, version, way
 
 if TYPE_CHECKING:
     from remote.hosts import Host
@@ -36,14 +38,23 @@ LONGEST = 100  # bytes of a socket's path: 104 on macOS, 108 on Linux
 _sharings: WeakKeyDictionary[Any, Sharing] = WeakKeyDictionary()
 
 
-def socket_path(host_name: str) -> Path:
-    """Where the owner of the connection to that host listens, in a folder that only we may enter."""
-    name = hashlib.sha256(host_name.encode()).hexdigest()[:16] + ".sock"
+def run_folder() -> Path:
+    """Where the sockets are: a folder that only we may enter."""
     folder = locations.state_dir() / "run"
-    if len(os.fsencode(folder / name)) > LONGEST:
+    if len(os.fsencode(folder)) + 22 > LONGEST:
         mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
         folder = Path(tempfile.gettempdir()) / f"{locations.APP}-{os.getuid()}-{mark}"
-    return folder / name
+    return folder
+
+
+def socket_path(host: Host) -> Path:
+    """Where the owner of the connection to that host listens."""
+    return socket_named(link_name(host))
+
+
+def socket_named(link: str) -> Path:
+    """By the name of a link: that of the host, but for private sandboxes."""
+    return run_folder() / (hashlib.sha256(link.encode()).hexdigest()[:16] + ".sock")
 
 
 def private_folder(folder: Path) -> None:
@@ -71,14 +82,26 @@ def peer_uid(sock: socket.socket) -> int:
     return int(struct.unpack_from("=II", data)[1])
 
 
-def identity(host: Host) -> dict[str, Any]:
-    """What must agree between owner and client: a changed hosts.yaml must not lead elsewhere."""
+def peer_pid(sock: socket.socket) -> int | None:
+    """Which process is at the other end, as the kernel says; None where it does not say."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", data)[0])
+
+
+def hello(owner: Sharing) -> dict[str, Any]:
+    """What an owner says to everyone who connects, and what a client holds against its own."""
+    host = owner.route.host
     return {
+        "hello": 1,
         "name": host.name,
-        "address": host.address,
-        "port": host.port,
-        "user": host.user,
-        "workdir": host.workdir,
+        "way": owner.way,
+        "version": owner.version,
+        "pid": os.getpid(),
+        "link": owner.is_process,
+        "clients": owner.clients,
+        "since": owner.since,
     }
 
 
@@ -86,8 +109,7 @@ def attach(host: Host) -> SharedRoute | None:
     """The connection another process of this user holds to that host; None if there is none."""
     from remote.shared_route import SharedRoute
 
-    path = socket_path(host.name)
-    route = SharedRoute(host, path)
+    route = SharedRoute(host, socket_path(host))
     return route if route.connect() else None
 
 
@@ -124,9 +146,22 @@ def _short_folder() -> str | None:
 class Sharing:
     """Serves one Route, for as long as that object is used; its reconnections do not matter here."""
 
-    def __init__(self, route: Route, path: Path | None = None) -> None:
-        self.path = path or socket_path(route.host.name)
-        self._route = route
+    def __init__(
+        self,
+        route: Route,
+        path: Path | None = None,
+        *,
+        leave: Callable[[], None] | None = None,
+        of: str | None = None,
+    ) -> None:
+        """leave: ends the process, where it is there for this only.  of: the version of its code."""
+        self.route = route
+        self.path = path or socket_path(route.host)
+        self.way, self.version = way(route.host), of or version()
+        self.is_process, self._leave = leave is not None, leave
+        self.logging_in = threading.Lock()
+        self.since = time.time()
+        self._left = time.monotonic()
         self._own = path is None
         self._socket: socket.socket | None = None
         self._lock = -1
@@ -136,6 +171,21 @@ class Sharing:
     @property
     def serving(self) -> bool:
         return self._socket is not None
+
+    @property
+    def reachable(self) -> bool:
+        """Is the socket still ours, where others look for it?"""
+        listening = self._socket
+        try:
+            return listening is not None and self.path.stat().st_ino == self._ino
+        except OSError:
+            return False
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last client left; 0 while there is one."""
+        with self._guard:
+            return 0.0 if self._clients else time.monotonic() - self._left
 
     def start(self) -> bool:
         """False where another process serves that host already. Raises EnvironmentProblem."""
@@ -157,6 +207,7 @@ class Sharing:
             finally:
                 os.umask(before)
             self.path.chmod(0o600)
+            self._ino = self.path.stat().st_ino
             listening.listen(64)
         except OSError as e:
             listening.close()
@@ -168,20 +219,26 @@ class Sharing:
             ) from e
         self._socket = listening
         if self._own:
-            _sharings[self._route] = self
+            _sharings[self.route] = self
+        self.route.on_lost.append(self._stir)
+        self.route.on_up.append(self._stir)
         threading.Thread(target=self._accept, args=(listening,), name="share", daemon=True).start()
         return True
 
     def stop(self) -> None:
         """No new clients; those there are lose the link."""
+        ours = self.reachable
         listening, self._socket = self._socket, None
         if listening is None:
             return
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+        for calls in (self.route.on_lost, self.route.on_up):
+            if self._stir in calls:
+                calls.remove(self._stir)
+        if ours:
+            self.path.unlink(missing_ok=True)
         with self._guard:
             clients = list(self._clients)
         for client in clients:
@@ -219,11 +276,30 @@ class Sharing:
             if peer_uid(sock) != os.getuid():
                 sock.close()
                 continue
-            client = Client(self._route, sock, self._gone)
+            client = Client(self, sock)
             with self._guard:
                 self._clients.add(client)
             client.start()
 
-    def _gone(self, client: Client) -> None:
+    def dismiss(self) -> None:
+        """A client wants this process to end; does nothing where it has other work."""
+        if self._leave is None:
+            return
+        with self._guard:
+            clients = list(self._clients)
+        for client in clients:
+            client.farewell()
+        self._leave()
+
+    def gone(self, client: Client) -> None:
+        """A client has ended."""
         with self._guard:
             self._clients.discard(client)
+            self._left = time.monotonic()
+
+    def _stir(self) -> None:
+        """The link was lost, or is up."""
+        with self._guard:
+            clients = list(self._clients)
+        for client in clients:
+            client.stirred.set()

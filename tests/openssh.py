@@ -272,6 +272,7 @@ class OpenSSHPair:
             workdir=str(self.directory / "work"),
             python=sys.executable,
             env={"QA_MODELS": str(locations.models_dir())},
+            link_hours=0.0,
         )
 
 

@@ -71,7 +71,8 @@ class FrameReader:
             n = self._header["n"]
             if len(buffer) - at < n:
                 break
-            frames.append((self._header, bytes(buffer[at : at + n])))
+            with memoryview(buffer) as view:  # one copy, not two
+                frames.append((self._header, bytes(view[at : at + n])))
             self._header = None
             at += n
         del buffer[:at]

@@ -120,10 +120,16 @@ class Helper:
         return found
 
     def op_manifest(self, path: str, names: list[str] | None = None) -> list[dict[str, Any]]:
+        return incoming.manifest(self._folder(path), names)
+
+    def op_listing(self, path: str) -> list[dict[str, Any]]:
+        return incoming.listing(self._folder(path))
+
+    def _folder(self, path: str) -> str:
         root = self._path(path)
         if not os.path.isdir(root):
             raise Problem("not_found", "no folder %s on this host" % path)
-        return incoming.manifest(root, names)
+        return root
 
     def op_survey(self, files: list[list[Any]], folder: str | None = None) -> dict[str, Any]:
         return incoming.survey(self.workdir, files, folder)

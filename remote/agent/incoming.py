@@ -109,22 +109,26 @@ def old_version(path: str, size: int) -> str | None:
 
 
 def manifest(root: str, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """Regular files below `root` as {name, size, sha256, x}; links, odd and half files are left out.
+    """As `listing`, each with its "sha256" too."""
+    found = listing(root, names)
+    paths = [os.path.join(root, entry["name"]) for entry in found]
+    for entry, digest in zip(found, many(sha256_of, paths)):
+        entry["sha256"] = digest
+    return found
+
+
+def listing(root: str, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Regular files below `root` as {name, size, x}; links, odd and half files are left out.
 
     names: only these files or folders of it.
     """
     tops = None if names is None else [check_relative(n.rstrip("/")) for n in names]
     found: list[dict[str, Any]] = []
-    paths: list[str] = []
     for name in _names(root):
         if tops is not None and not any(name == t or name.startswith(t + "/") for t in tops):
             continue
-        path = os.path.join(root, name)
-        info = os.lstat(path)
+        info = os.lstat(os.path.join(root, name))
         found.append({"name": name, "size": info.st_size, "x": bool(info.st_mode & 0o100)})
-        paths.append(path)
-    for entry, digest in zip(found, many(sha256_of, paths)):
-        entry["sha256"] = digest
     return found
 
 

@@ -162,4 +162,5 @@ def host_of(layout: Layout, record: Record) -> Host:
         workdir=str(layout.disk if options.disk_bytes else layout.work),
         python=str(layout.skewed_python) if options.clock_skew_s else sys.executable,
         env={"QA_MODELS": str(locations.models_dir())},
+        link_hours=8.0 if record.stays else 0.0,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from remote.sync.code import fetch_artifacts, push_code
 from remote.sync.down import plan_pull, pull
-from remote.sync.items import HASH_S, MAX_BYTES, Change, Moved, Plan, tree
+from remote.sync.items import HASH_S, MAX_BYTES, Change, Moved, Plan, tree, usable_name
 from remote.sync.progress import Progress, Transfer, rated
 from remote.sync.up import plan_push, push
 
@@ -28,4 +28,5 @@ __all__ = [
     "push_code",
     "rated",
     "tree",
+    "usable_name",
 ]

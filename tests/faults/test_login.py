@@ -76,8 +76,7 @@ def test_a_wrong_answer_to_the_second_factor(
         )
         sandbox.all_clear()
         sandbox.slow_second_factor(2.0)
-        route.ask_through(Operator(sandbox.password, PASSCODE))
-        route.reopen()
+        route.reopen(Operator(sandbox.password, PASSCODE))
         go_on(route, into, job)
 
 

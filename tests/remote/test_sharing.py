@@ -96,8 +96,8 @@ def test_long_paths_and_stale_sockets(
     route: Route, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QA_STATE", str(tmp_path / ("long" * 30)))
-    path = socket_path(route.host.name)
-    assert len(os.fsencode(path)) <= sharing.LONGEST and path == socket_path(route.host.name)
+    path = socket_path(route.host)
+    assert len(os.fsencode(path)) <= sharing.LONGEST and path == socket_path(route.host)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     try:
         assert attach(route.host) is None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tui.cli import links
 from tui.cli.show import as_json, say, table
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ Fix = Annotated[
     typer.Option("--fix", help="first make the Python environment of the jobs, if it is not there"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+links.add_to(app)
 
 
 def add_to(root: typer.Typer) -> None:

@@ -1,6 +1,6 @@
 """The one line from this desk to its host: logged in once, shared by everything, back by itself.
 
-Importing this module costs nothing; paramiko comes with the first connection of our own.
+The connection is held by a link process, which is started on demand and outlives this one.
 """
 
 from __future__ import annotations
@@ -17,31 +17,30 @@ if TYPE_CHECKING:
     from remote.auth import Prompter
     from remote.hosts import Host
     from remote.launch import Launcher
-    from remote.readings import Readings
-    from remote.route import Route
+    from remote.linking.link_route import LinkRoute
+    from remote.readings import Reading, Readings
     from remote.sandbox import Sandbox
-    from remote.shared_route import SharedRoute
-    from remote.sharing import Sharing
 
 SANDBOX = "sandbox"
+PATIENCE_S = 20.0  # for a link that is just coming back; a command has nothing else to do
 
 
 class Line:
     """Route, launcher and readings of one host. Thread-safe; `link` and `gauge` never block.
 
-    Where another process of this user holds a connection to the host, that one is used, and nobody is
-    asked for anything. Else the line makes its own, and serves it to the others.
+    Where a program of this user has logged in to the host today, nobody is asked for anything.
+    prompter: a command's, who is asked whenever the line connects; a link that is just coming back is
+    waited for. A line without one (the app's) asks in `log_in`.
     """
 
     def __init__(self, host_name: str, prompter: Prompter | None = None) -> None:
         self.host_name = host_name
         self._prompter = prompter
+        self._patience_s = PATIENCE_S if prompter is not None else 0.0
         self._opening = threading.Lock()
         self._sandbox: Sandbox | None = None
         self._host: Host | None = None
-        self._own: Route | None = None
-        self._route: Route | SharedRoute | None = None
-        self._sharing: Sharing | None = None
+        self._route: LinkRoute | None = None
         self._readings: Readings | None = None
         self._error: QAError | None = None
         self._busy = False
@@ -60,7 +59,7 @@ class Line:
                 self._host = load_hosts().get(self.host_name)
         return self._host
 
-    def route(self) -> Route | SharedRoute:
+    def route(self) -> LinkRoute:
         """A route that is up: made on first use, brought back if it was lost. Raises RouteError."""
         found = self._route
         if found is not None and found.alive:
@@ -84,52 +83,31 @@ class Line:
 
         A link that is lost later comes back by itself only where no person is needed.
         """
-        self._prompter = prompter
+        usual, self._prompter = self._prompter, prompter
         try:
             self.route()
         finally:
-            self._prompter = None
+            self._prompter = usual
 
-    def _connect(self) -> Route | SharedRoute:
-        from remote.sharing import attach
+    def _connect(self) -> LinkRoute:
+        route = self._route
+        if route is None:
+            from remote.linking.link_route import LinkRoute
 
-        host = self.host()
-        shared = attach(host) if self._sharing is None else None  # that socket would be ours
-        if shared is not None:
-            self._route = shared
-        else:
-            self._route = self._own = self._opened(host)
-        self.use_environment()
-        self._read(self._route)
-        return self._route
-
-    def _opened(self, host: Host) -> Route:
-        """Our own connection, open, kept up and served to other processes of this user."""
-        from remote.auth import NoPrompter
-        from remote.route import Route
-        from remote.sharing import Sharing
-
-        route = self._own or Route(host)
-        if self._own is None or self._prompter is not None:
-            route.ask_through(self._prompter or NoPrompter())
-            self._route = self._own = route  # what `link` tells of while it opens
-            try:
-                route.open()
-            finally:
-                route.ask_through(NoPrompter())
+            self._route = route = LinkRoute(self.host(), self._patience_s)  # `link` tells of it
+            route.keep_up()
+        if self._prompter is not None:
+            route.open(self._prompter)
         else:
             route.ensure()
-        route.keep_up()
-        if self._sharing is None:
-            sharing = Sharing(route)
-            self._sharing = sharing if sharing.start() else None
+        if self._readings is None:
+            self.use_environment()
+            self._read(route)
         return route
 
-    def _read(self, route: Route | SharedRoute) -> None:
+    def _read(self, route: LinkRoute) -> None:
         from remote.readings import Readings
 
-        if self._readings is not None:
-            self._readings.stop()
         self._readings = Readings(route)
         self._readings.start()
 
@@ -161,9 +139,12 @@ class Line:
                 try_next=error.try_next if error else "",
             )
         status, now = route.status(), time.monotonic()
-        error = status.error or (error if status.state == "failed" else None)
+        state = status.state
+        if state == "off":  # the link process is just being started, or could not be
+            state = "connecting" if self._busy else "failed" if error else "off"
+        error = status.error or (error if state == "failed" else None)
         return Link(
-            status.state,
+            state,
             tuple(Hop(h.name, h.rtt_ms) for h in status.hops),
             None if status.last_heard is None else max(0.0, now - status.last_heard),
             error.what if error else "",
@@ -172,35 +153,40 @@ class Line:
             None if status.retry_at is None else max(0.0, status.retry_at - now),
         )
 
+    @property
+    def readings(self) -> Readings | None:
+        """The host's devices, as they come in; None before the first connection."""
+        return self._readings
+
     def gauge(self) -> Gauge | None:
         reading = self._readings.latest() if self._readings is not None else None
-        if reading is None:
-            return None
-        return Gauge(
-            reading.kind,
-            reading.name,
-            reading.utilisation,
-            reading.memory_used,
-            reading.memory_total,
-            reading.power_w,
-            reading.temperature_c,
-            max(0.0, time.time() - reading.at),
-            reading.power_limit_w,
-            reading.clock_mhz,
-            reading.ecc_errors,
-            reading.throttle,
-        )
+        return None if reading is None else gauge_of(reading)
 
     def close(self) -> None:
-        """Close the connection and stop the sandbox's servers. Jobs on the host go on."""
+        """Leave the connection and stop the sandbox's servers. Jobs on the host go on."""
         if self._readings is not None:
             self._readings.stop()
-        if self._sharing is not None:
-            self._sharing.stop()
-        for route in {self._own, self._route} - {None}:  # ours may stand by while another is used
-            route.close()  # type: ignore[union-attr]
+        if self._route is not None:
+            self._route.close()
         if self._sandbox is not None:
             self._sandbox.stop()
+
+
+def gauge_of(reading: Reading) -> Gauge:
+    return Gauge(
+        reading.kind,
+        reading.name,
+        reading.utilisation,
+        reading.memory_used,
+        reading.memory_total,
+        reading.power_w,
+        reading.temperature_c,
+        max(0.0, time.time() - reading.at),
+        reading.power_limit_w,
+        reading.clock_mhz,
+        reading.ecc_errors,
+        reading.throttle,
+    )
 
 
 def known_hosts_names() -> list[str]:

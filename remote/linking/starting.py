@@ -1,0 +1,135 @@
+"""A connection to the link process of a host: the one that is there, else one that is started for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from core import locations
+from core.errors import EnvironmentProblem, LinkLost
+from remote.agent import procs
+from remote.agent.frames import FrameError, pack
+from remote.hosts import Host
+from remote.linking.definition import define, version, way
+from remote.linking.told import error_from
+from remote.shared_duplex import greeted
+from remote.shared_route import silent
+from remote.sharing import peer_pid, private_folder
+
+START_S = 30.0
+LEAVE_S = 5.0
+TURN_S = 0.02
+
+
+def reach(host: Host, path: Path, *, replace: bool) -> socket.socket:
+    """Greeted by the link process of that host at `path`, which is started if there is none.
+
+    replace: one of another definition of the host, or of other code, is ended first; else it is refused.
+    Two that start at once start one.  Raises LinkLost, EnvironmentProblem.
+    """
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            sock, said = greeted(path)
+        except (ConnectionError, FileNotFoundError, LinkLost):
+            if time.monotonic() > until:
+                raise EnvironmentProblem(
+                    "the link process does not come up", try_next=f"see {define(host, path).log}"
+                ) from None
+            if not start(host, path):
+                time.sleep(TURN_S)  # another one is just coming, or going
+            continue
+        except TimeoutError:
+            raise silent(host.name) from None
+        except (OSError, FrameError) as e:
+            raise EnvironmentProblem(
+                f"{path} is not the socket of a link process of ours",
+                why=str(e),
+                try_next="remove it, or set QA_STATE to a folder of yours",
+            ) from e
+        if said.get("way") == way(host) and said.get("version") == version():
+            return sock
+        with contextlib.closing(sock):
+            if not replace or not said.get("link"):
+                raise _other(host, said)
+            end(sock, said.get("pid"))
+
+
+def start(host: Host, path: Path) -> bool:
+    """False where another one holds the place. Raises EnvironmentProblem."""
+    private_folder(path.parent)
+    definition = define(host, path)
+    log = os.open(definition.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with (
+        open(log, "wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "remote.linking"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=locations.project_root(),
+            start_new_session=True,  # neither Ctrl-C nor the end of the terminal is meant for it
+        ) as starter,
+    ):
+        assert starter.stdin and starter.stdout
+        with contextlib.suppress(BrokenPipeError), starter.stdin:
+            starter.stdin.write(pickle.dumps(definition))
+        line = starter.stdout.readline()
+    said = json.loads(line) if line.endswith(b"\n") else {}
+    if "error" in said:
+        raise error_from(said["error"])
+    if not said:
+        raise EnvironmentProblem(
+            "the link process ended at once",
+            why=definition.log.read_text("utf-8", "replace")[-500:].strip(),
+            try_next=f"see {definition.log}",
+        )
+    return "ready" in said
+
+
+def end(sock: socket.socket, pid: int | None = None) -> int | None:
+    """Have the link process at the other end leave; insist where it does not. Its process id.
+
+    pid: as it says itself, for kernels that do not.
+    """
+    pid = peer_pid(sock) or pid
+    mark = procs.start_mark(pid) if pid else None
+    with contextlib.suppress(OSError):
+        sock.sendall(pack({"leave": 1}))
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        if number and pid and mark and procs.start_mark(pid) == mark:
+            procs.send_signal(pid, number)
+        if _closed(sock):
+            break
+    return pid
+
+
+def _closed(sock: socket.socket) -> bool:
+    """Does the other end close within a few seconds?"""
+    sock.settimeout(LEAVE_S)
+    try:
+        while sock.recv(1 << 16):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _other(host: Host, said: dict[str, Any]) -> LinkLost:
+    what = "another version of this program" if said.get("way") == way(host) else "other settings"
+    return LinkLost(
+        f"the link to {host.name} is now held with {what}",
+        why="one connection to a host is shared by all programs of this desk",
+        try_next="quit this program and start it again",
+    )
