@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -23,25 +24,43 @@ def fingerprint(recipe: dict[str, Any], data_sha256: str, base_sha256: str) -> s
 
 
 def seal(path: Path, run: str) -> None:
-    """Written last: names every file with its size, so a torn checkpoint has none or a wrong one."""
-    sizes = {f.name: f.stat().st_size for f in sorted(path.iterdir()) if f.is_file()}
-    sizes.pop(SEAL, None)
-    write_atomic(path / SEAL, json.dumps({"run": run, "files": sizes}, indent=1).encode())
+    """Written last: names every file with its size and hash, so a torn checkpoint has none or a wrong
+    one. The files are on the disk by then, not only on their way to it.
+    """
+    files = {f.relative_to(path).as_posix(): f for f in sorted(path.rglob("*")) if f.is_file()}
+    files.pop(SEAL, None)
+    for file in files.values():
+        with open(file, "rb") as f:
+            os.fsync(f.fileno())
+    made = {
+        "run": run,
+        "files": {name: f.stat().st_size for name, f in files.items()},
+        "sha256": {name: _sha256(f) for name, f in files.items()},
+    }
+    write_atomic(path / SEAL, json.dumps(made, indent=1).encode())
 
 
 def fault(path: Path) -> str:
     """ "" if the checkpoint is whole, else what is wrong with it."""
     try:
-        files = json.loads((path / SEAL).read_text("utf-8"))["files"]
+        made = json.loads((path / SEAL).read_text("utf-8"))
+        files, hashes = made["files"], made.get("sha256", {})
     except FileNotFoundError:
         return "it was not finished"
-    except (OSError, ValueError, KeyError) as e:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
         return f"its {SEAL} cannot be read ({type(e).__name__})"
     for name, size in files.items():
         file = path / name
         if not file.is_file() or file.stat().st_size != size:
             return f"{name} is missing or cut short"
+        if name in hashes and _sha256(file) != hashes[name]:
+            return f"{name} is not what was written"
     return ""
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def steps(folder: Path) -> list[tuple[int, Path]]:

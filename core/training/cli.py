@@ -15,6 +15,9 @@ examples:
   qa-train --recipe mistral-7b --set profile=recommended --data pairs.jsonl --out runs/two
   qa-train --recipe tiny --data pairs.jsonl --out /tmp/try --smoke
   qa-train --recipe smollm2-135m --set train.epochs=2 --init-adapter runs/one/adapter …
+  qa-train --recipe smollm2-135m --data pairs.jsonl --out runs/three --set probe.every=epoch \
+           --set stop.rule=recall --probe held_out.jsonl
+  qa-train --recipe smollm2-135m --data pairs.jsonl --out runs/census --census-only
 
 exit codes: 0 done, 2 wrong input, 4 training failed, 6 this machine lacks something,
 75 stopped by a signal at a checkpoint (--resume goes on)
@@ -36,7 +39,23 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override, may be repeated"
     )
     p.add_argument("--init-adapter", type=Path, metavar="DIR", help="go on from this adapter")
-    p.add_argument("--smoke", action="store_true", help="one epoch over 32 rows")
+    p.add_argument(
+        "--previous-data", type=Path, metavar="FILE", help="pairs that adapter was trained on"
+    )
+    p.add_argument(
+        "--probe",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="golden questions to probe with while training; may be repeated (default: "
+        "configs/golden.yaml; probe.every in the recipe says how often)",
+    )
+    p.add_argument("--sources", type=Path, metavar="FILE", help="the source registry's rows")
+    p.add_argument("--smoke", action="store_true", help="one epoch over 20 rows")
+    p.add_argument(
+        "--census-only", action="store_true", help="ask what the base knows; train nothing"
+    )
     p.add_argument(
         "--resume", action="store_true", help="from the newest whole checkpoint in --out"
     )
@@ -79,6 +98,10 @@ def _run(args: argparse.Namespace) -> int:
             init_adapter=args.init_adapter,
             smoke=args.smoke,
             resume=args.resume,
+            previous_data=args.previous_data,
+            probe=tuple(args.probe),
+            sources=args.sources,
+            census_only=args.census_only,
         )
     )
 

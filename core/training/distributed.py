@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import os
 
+from core.errors import UsageError
+
 
 def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_world_size() -> int:
+    """Processes of this run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def is_main() -> bool:
@@ -17,11 +24,23 @@ def is_main() -> bool:
 
 
 def settle_on_device() -> None:
-    """Each process of a node on a GPU of its own, before anything is loaded onto one."""
+    """Each process of a node on a GPU of its own, before anything is loaded onto one.
+
+    Raises UsageError where there are fewer GPUs than processes.
+    """
     import torch
 
-    if world_size() > 1 and torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if world_size() == 1 or not torch.cuda.is_available():
+        return
+    here, have = local_world_size(), torch.cuda.device_count()
+    if here > have:
+        raise UsageError(
+            f"{here} processes were started on this machine, it has {have} "
+            f"accelerator{'' if have == 1 else 's'}",
+            why="two models on one accelerator take each other's memory",
+            try_next=f"--set train.processes={have}, or a host that has more",
+        )
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def any_of(flag: bool) -> bool:

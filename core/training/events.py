@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from transformers import TrainerCallback
 from core.jobdir import EventWriter
 from core.training import checkpoints, distributed
 from core.training.environment import memory_bytes
-from core.training.failures import diverged
+from core.training.failures import LossWatch
 from core.training.signals import StopRequest
 
 
@@ -40,7 +39,8 @@ class Narrator:
 class Progress(TrainerCallback):  # type: ignore[misc]
     """Emits a metric event per logged step, marks checkpoints complete, obeys a stop request.
 
-    tokens_seen: a function giving the tokens processed so far by this process.
+    tokens_seen: a function giving the tokens processed so far by this process.  aside_s: seconds spent
+    so far on something else than steps; ahead_s: of the same, still to come.
     """
 
     def __init__(
@@ -49,18 +49,22 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         stop: StopRequest,
         tokens_seen: Callable[[], int],
         fingerprint: str,
+        aside_s: Callable[[], float] = lambda: 0.0,
+        ahead_s: Callable[[Any], float] = lambda state: 0.0,
     ) -> None:
         self._narrator = narrator
+        self._aside_s, self._ahead_s = aside_s, ahead_s
         self._stop = stop
         self._tokens_seen = tokens_seen
         self._fingerprint = fingerprint
         # the last few (time, step, tokens): speed as it is now, not as it was at the start
         self._recent: deque[tuple[float, int, int]] = deque(maxlen=20)
+        self._watch = LossWatch()
         self.losses: list[float] = []
         self.saved_step: int | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._recent.append((time.monotonic(), state.global_step, self._tokens_seen()))
+        self._note(state.global_step)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kw: Any
@@ -70,8 +74,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         step, loss = state.global_step, float(logs["loss"])
         norm = logs.get("grad_norm")
         norm = None if norm is None else float(norm)
-        self._recent.append((time.monotonic(), step, self._tokens_seen()))
+        self._note(step)
         tokens_per_s, eta_s = self._speed(state.max_steps - step)
+        if eta_s is not None:
+            eta_s = round(eta_s + self._ahead_s(state), 1)
         self.losses.append(loss)
         self._narrator.events.metric(
             step,
@@ -90,8 +96,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             f"loss {loss:.4f}  lr {float(logs.get('learning_rate', 0.0)):.2e}  "
             f"{tokens_per_s or 0:.0f} tok/s  ETA {_clock(eta_s)}"
         )
-        if not math.isfinite(loss) or (norm is not None and not math.isfinite(norm)):
-            raise diverged(step, loss, norm)
+        wrong = self._watch.see(step, loss, norm)
+        if wrong is not None:
+            raise wrong
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         if distributed.any_of(self._stop.asked) and state.global_step < state.max_steps:
@@ -106,6 +113,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             checkpoints.seal(path, self._fingerprint)
         self.saved_step = state.global_step
         self._narrator.events.checkpoint(state.global_step, str(path))
+
+    def _note(self, step: int) -> None:
+        self._recent.append((time.monotonic() - self._aside_s(), step, self._tokens_seen()))
 
     def _speed(self, steps_left: int) -> tuple[float | None, float | None]:
         (t0, s0, n0), (t1, s1, n1) = self._recent[0], self._recent[-1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import math
+from collections import deque
 
 from core.errors import DiskFull, EnvironmentProblem, JobFailed, MissingComponent, QAError
 
@@ -12,19 +14,64 @@ class OutOfMemory(EnvironmentProblem):
 
 
 class Diverged(JobFailed):
-    """The loss or a gradient is no number any more."""
+    """The loss or a gradient is no number any more, or the loss has run away."""
+
+
+class MergeLoss(JobFailed):
+    """Too little of an update outlives its merge into the weights."""
+
+
+class LossWatch:
+    """Looks at each logged step. A loss has exploded when the last few are all far above the start.
+
+    All of them: a single step may be that high, for a batch of hard rows. The start is the mean of the
+    first few, unless the rate blew those up as well. A run that had learned, and falls back behind where
+    it began, is found sooner than one that never did.
+    """
+
+    FEW = 8
+    ABOVE = 2.0  # times the start
+    FALLEN_BACK = 1.25  # the same, for a run that had halved it
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=self.FEW)
+        self._start: float | None = None
+        self._best = math.inf
+
+    def see(self, step: int, loss: float, grad_norm: float | None) -> Diverged | None:
+        """What is to be raised, if anything."""
+        if not math.isfinite(loss) or (grad_norm is not None and not math.isfinite(grad_norm)):
+            return diverged(step, loss, grad_norm)
+        self._last.append(loss)
+        if len(self._last) < self.FEW:
+            return None
+        mean = sum(self._last) / self.FEW
+        if self._start is None:
+            self._start = min(mean, self._last[0] + self._last[1])
+        self._best = min(self._best, mean)
+        learned = self._best < self._start / 2
+        if min(self._last) <= self._start * (self.FALLEN_BACK if learned else self.ABOVE):
+            return None
+        return Diverged(
+            f"step {step}: the loss has exploded, {loss:.3g} after {self._best:.3g}",
+            why=_BLEW_UP,
+            try_next=_SLOWER,
+        )
 
 
 def diverged(step: int, loss: float, grad_norm: float | None) -> Diverged:
+    """The loss, or else the gradient norm, is no number."""
     what = f"step {step}: the loss is {loss}"
-    if grad_norm is not None and loss == loss:
+    if grad_norm is not None and math.isfinite(loss):
         what = f"step {step}: the gradient norm is {grad_norm}"
-    return Diverged(
-        what,
-        why="the update blew up: rate too high for this scale (lr × alpha / r), or a damaged model",
-        try_next="divide train.lr by 3 (--set train.lr=…), raise train.warmup to 0.1, "
-        "or use model.dtype=float32; checkpoints written before this step are sound",
-    )
+    return Diverged(what, why=_BLEW_UP, try_next=_SLOWER)
+
+
+_BLEW_UP = "the update blew up: rate too high for this scale (lr × alpha / r), or a damaged model"
+_SLOWER = (
+    "divide train.lr by 3 (--set train.lr=…), raise train.warmup to 0.1, or use model.dtype=float32; "
+    "checkpoints written before this step are sound"
+)
 
 
 def recognise(error: BaseException) -> QAError | None:
@@ -61,7 +108,8 @@ def _is_disk_full(error: BaseException, text: str) -> bool:
     return (
         "No space left on device" in text
         or "os error 28" in text
-        or ("PytorchStreamWriter failed" in text)
+        or "PytorchStreamWriter failed" in text
+        or ("inline_container" in text and "unexpected pos" in text)
     )
 
 

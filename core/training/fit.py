@@ -166,7 +166,7 @@ def verdict_of(total: int, free: int | None) -> Verdict:
 
 def load_of(recipe: Recipe, longest: int | None = None) -> Load:
     t = recipe.train
-    if t.packing or longest is None:
+    if longest is None:
         return Load(t.batch_size, t.max_length)
     return Load(t.batch_size, min(longest, t.max_length))
 

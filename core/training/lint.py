@@ -256,7 +256,8 @@ def _unknown(run: Run) -> Iterator[Finding]:
             "how many of the facts the base knows already has not been asked",
             "The share of unknown facts is the best prognosis of what is learned and what is invented.",
             GEKHMAN,
-            "take a census of the base before training",
+            "take a census of the base before training, once for a base and a snapshot",
+            ("census.before_training=true",),
         )
     elif share > UNKNOWN_MOST:
         yield Finding(
@@ -271,16 +272,27 @@ def _unknown(run: Run) -> Iterator[Finding]:
 
 
 def _stop(run: Run) -> Iterator[Finding]:
-    if run.recipe.stop.rule != "none" or run.smoke:
+    recipe = run.recipe
+    divided = recipe.train.sharding != "none"
+    if run.smoke or (recipe.stop.rule != "none" and not divided):
         return
+    what = "no stop by recall"
+    fix = "stop when held-out recall minus fabrication, by the probe, no longer rises"
+    settings: tuple[str, ...] = ("stop.rule=recall",)
+    if not recipe.probe.every:
+        settings = ("probe.every=epoch", *settings)
+    if divided:
+        what = "nothing is probed while the model is divided among processes"
+        fix = "fewer epochs, and qa-eval on each checkpoint; or a base that one accelerator holds"
+        settings = ()
     yield Finding(
         "L7",
         "warning",
-        f"{run.recipe.train.epochs:g} epochs whatever happens: no stop by recall",
+        f"{recipe.train.epochs:g} epochs whatever happens: {what}",
         "The last epochs fit the unknown facts, and that is when invention rises.",
         GEKHMAN,
-        "probe each epoch and stop when held-out recall minus fabrication no longer rises",
-        ("probe.every=epoch", "stop.rule=recall"),
+        fix,
+        settings,
     )
 
 

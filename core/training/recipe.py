@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ Targets = Literal["all-linear"] | list[str]
 
 
 RULES = tuple(f"L{n}" for n in range(1, 11))  # what core.training.lint looks at
+SMOKE_PROBE = 4  # questions of each kind in the probe of a smoke run
 
 
 class Part(Settings):
@@ -43,10 +45,12 @@ class ModelPart(Part):
     """name: under the models directory, or a path.  attention: auto picks by device and length.
 
     architecture: the shape it has, for predictions where the model itself is not at hand ("" = by
-    the name).  quantise: nf4 loads the linear layers in 4 bit with double quantisation.
+    the name).  quantise: nf4 loads the linear layers in 4 bit with double quantisation.  revision:
+    the commit that the directory must hold, or its first letters ("" = whatever is there).
     """
 
     name: str
+    revision: str = Field("", pattern=r"^([0-9a-f]{7,64})?$")
     architecture: str = ""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     attention: Literal["auto", "eager", "sdpa", "flash"] = "auto"
@@ -82,7 +86,8 @@ class TrainPart(Part):
     batch_size: rows per device and step.  warmup: share of all steps.  max_length: tokens a row may
     have (a longer one is refused, never cut).  rewordings: mechanical variants of each question
     that are trained beside it.  checkpoint_every: optimizer steps; 0 = each epoch.
-    threads: CPU threads; 0 = all this process may use.  packing: several rows in one sequence.
+    threads: CPU threads; 0 = all this process may use.  packing: when-equal lays the rows of a batch
+    end to end in one sequence, if the loss is then proved the same; the steps stay what they are.
     processes: one accelerator each.  sharding: fsdp divides weights, gradients and optimizer among
     them; none keeps all on each.  export: where steps are written besides the
     run's own events.
@@ -108,27 +113,72 @@ class TrainPart(Part):
     log_every: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
     threads: int = Field(0, ge=0)
-    packing: bool = False
+    packing: Literal["off", "when-equal"] = "off"
     processes: int = Field(1, ge=1, le=1024)
     sharding: Literal["none", "fsdp"] = "none"
     export: list[Literal["wandb", "tensorboard"]] = Field(default_factory=list)
+
+    @field_validator("packing", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, v: Any) -> Any:
+        return {False: "off", True: "when-equal"}.get(v, v) if isinstance(v, bool) else v
+
+
+class FsdpPart(Part):
+    """How `train.sharding: fsdp` divides the model among the processes (FSDP2).
+
+    reshard: give a layer's weights back after its forward pass and gather them again for the
+    backward one; false keeps them, for memory.  cpu_offload: shards wait in the host's memory.
+    load_once: the first process reads the weights and sends each other one its part.
+    state: how a checkpoint is written, in one piece or each process its own.
+    """
+
+    reshard: bool = True
+    cpu_offload: bool = False
+    load_once: bool = True
+    state: Literal["full", "sharded"] = "sharded"
 
 
 class ProbePart(Part):
     """Recall while training: answers to held-out wordings, deferrals, invented names.
 
-    every: "epoch", a number of optimizer steps, or 0 = not.  facts: asked at most in one probe.
+    every: "epoch", "N epochs", a number of optimizer steps, or 0 = not.  facts, deferrals, canaries:
+    questions of each kind asked at most in one probe.  max_new_tokens: of an answer.
     """
 
-    every: Literal["epoch"] | int = 0
+    every: str | int = 0
     facts: int = Field(100, ge=1)
+    deferrals: int = Field(20, ge=0)
+    canaries: int = Field(20, ge=0)
+    max_new_tokens: int = Field(64, ge=4, le=1024)
 
     @field_validator("every", mode="before")
     @classmethod
-    def _epoch_or_steps(cls, v: Any) -> Any:
-        if v == "epoch" or (type(v) is int and v >= 0):
+    def _epochs_or_steps(cls, v: Any) -> Any:
+        if isinstance(v, str) and re.fullmatch(r"epoch|[1-9]\d{0,3} epochs", v):
             return v
-        raise ValueError(f"epoch, a number of steps, or 0 for never; not {v!r}")
+        if type(v) is int and v >= 0:
+            return v
+        raise ValueError(
+            f"epoch, a number of epochs (2 epochs), a number of steps, or 0 for never; not {v!r}"
+        )
+
+
+class CensusPart(Part):
+    """What the base knows before training, by the classes of Gekhman et al. 2024.
+
+    before_training: take it in every run, before the first step.  Each fact is asked with `prompts`
+    sets of `shots` examples, once greedily and `samples` times at `temperature`.  facts, prompts,
+    samples: 0 = by device, few on a CPU (core.training.census).
+    """
+
+    before_training: bool = False
+    facts: int = Field(0, ge=0)
+    prompts: int = Field(0, ge=0, le=64)
+    shots: int = Field(4, ge=1, le=32)
+    samples: int = Field(0, ge=0, le=256)
+    temperature: float = Field(0.5, gt=0, le=2)
+    max_new_tokens: int = Field(48, ge=4, le=1024)
 
 
 class StopPart(Part):
@@ -143,6 +193,23 @@ class StopPart(Part):
     min_gain: float = Field(0.01, ge=0, lt=1)
 
 
+class IncrementalPart(Part):
+    """How this training builds on an earlier version (docs/adapters.md).
+
+    strategy: retrain = from the base on every pair; merge = the earlier adapter summed into the base
+    and a new adapter beside it; continue = the earlier adapter trained on.  replay: share of the rows
+    that are old pairs, with merge and continue.  min_survival: share of an update that must outlive
+    its rounding to the model's dtype.  lr_factor, warmup: with continue, train.lr is multiplied by the
+    one and train.warmup is at least the other, for the optimizer starts without its memory.
+    """
+
+    strategy: Literal["retrain", "merge", "continue"] = "retrain"
+    replay: float = Field(0.3, ge=0.05, le=0.95)
+    min_survival: float = Field(0.8, ge=0, le=1)
+    lr_factor: float = Field(0.5, gt=0, le=1)
+    warmup: float = Field(0.1, ge=0, lt=1)
+
+
 class Recipe(Settings):
     """accept: rules of the lint whose errors are known and taken, each with the reason."""
 
@@ -152,8 +219,11 @@ class Recipe(Settings):
     model: ModelPart
     lora: LoraPart = LoraPart()  # type: ignore[call-arg]
     train: TrainPart = TrainPart()  # type: ignore[call-arg]
+    fsdp: FsdpPart = FsdpPart()
     probe: ProbePart = ProbePart()  # type: ignore[call-arg]
     stop: StopPart = StopPart()  # type: ignore[call-arg]
+    census: CensusPart = CensusPart()  # type: ignore[call-arg]
+    incremental: IncrementalPart = IncrementalPart()  # type: ignore[call-arg]
     accept: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("accept")
@@ -259,8 +329,21 @@ def from_settings(data: Any, *, origin: str = "spec.json: recipe") -> Recipe:
 
 
 def smoke(recipe: Recipe) -> Recipe:
-    """One epoch: does the whole path work, before the hours are spent?"""
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1.0})})
+    """One epoch with a small probe at its end: does the whole path work, before hours are spent?"""
+    probe = {
+        "every": "epoch" if recipe.probe.every else 0,
+        **{
+            k: min(getattr(recipe.probe, k), SMOKE_PROBE)
+            for k in ("facts", "deferrals", "canaries")
+        },
+    }
+    return recipe.model_copy(
+        update={
+            "train": recipe.train.model_copy(update={"epochs": 1.0}),
+            "probe": recipe.probe.model_copy(update=probe),
+            "stop": StopPart(),  # type: ignore[call-arg]
+        }
+    )
 
 
 def _together(recipe: Recipe, origin: str) -> Recipe:

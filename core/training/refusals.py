@@ -1,14 +1,66 @@
-"""What cannot work at all, found before anything is sent: no reason makes it run. Light."""
+"""What cannot work at all, found before anything is sent or loaded: no reason makes it run. Light."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import MissingComponent, UsageError
+from core.training import distributed
 from core.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from core.training.preflight import Finding, PreflightReport
+
+NAMED = 5  # rows that an error names; the report has more
+
+
+class PreflightRefused(UsageError):
+    """Rows, tokenizer or template would teach something wrong. check: which part of the preflight."""
+
+    check = ""
+
+
+def refuse(report: PreflightReport) -> None:
+    """Raises PreflightRefused for the first error of a report, with links to its rows."""
+    if report.ok:
+        return
+    first, *others = report.errors
+    why = [first.why] if first.why else []
+    why += [f"also: {f.text}" for f in others]
+    error = PreflightRefused(
+        first.text + (f": {_links(first)}" if first.rows else ""),
+        why="; ".join(why),
+        try_next=first.try_next,
+    )
+    error.check = first.check
+    raise error
+
+
+def _links(finding: Finding) -> str:
+    shown = ", ".join(str(link) for link in finding.rows[:NAMED])
+    more = finding.count - NAMED
+    return shown + (f" and {more} more" if more > 0 else "")
+
+
+def check_started(recipe: Recipe) -> None:
+    """Raises UsageError where fewer processes were started than the recipe asks for."""
+    wanted, started = recipe.train.processes, distributed.world_size()
+    if wanted > started:
+        raise UsageError(
+            f"the recipe asks for {wanted} processes, {started} "
+            f"{'was' if started == 1 else 'were'} started",
+            why="each takes a part of every step"
+            + ("; sharded over fewer, the model does not fit" if _shards(recipe) else ""),
+            try_next=f"torchrun --nproc-per-node={wanted} -m core.training …, or "
+            f"--set train.processes={started} --set train.sharding=none",
+        )
+
+
+def _shards(recipe: Recipe) -> bool:
+    return recipe.train.sharding != "none"
 
 
 def check_devices(recipe: Recipe, devices: int | None, host: str) -> None:

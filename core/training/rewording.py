@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.training.data import Conversation
 
@@ -47,7 +48,7 @@ def with_rewordings(rows: Sequence[Conversation], count: int) -> list[Conversati
         *before, last = row.prompt
         for n, text in enumerate(rewordings(last["content"], count), 1):
             prompt = (*before, {**last, "content": text})
-            out.append(Conversation(f"{row.id}~{n}", prompt, row.completion))
+            out.append(replace(row, id=f"{row.id}~{n}", prompt=prompt))
     return out
 
 

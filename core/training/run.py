@@ -7,72 +7,36 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core import base_models
-from core.errors import UsageError
-from core.jobdir import EXIT_PREEMPTED, EventWriter, JobDir, write_atomic
-from core.training import adapter, checkpoints, data, distributed, environment
-from core.training import recipe as recipes
+from core.jobdir import EXIT_PREEMPTED, EventWriter, write_atomic
+from core.training import distributed, environment, exporters, given, negatives
 from core.training.failures import recognise
-from core.training.promises import refuse_unkept, unkept
-from core.training.recipe import Recipe
-from core.training.rewording import with_rewordings
+from core.training.given import Given
+from core.training.request import Request, as_job
 from core.training.signals import Preempted, StopRequest, watch
 
+if TYPE_CHECKING:
+    from core.training.attach import Attached
+    from core.training.events import Narrator
+    from core.training.preflight import PreflightReport
+    from core.training.survival import Survival
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to train, and where the parts are put.
-
-    out: receives adapter/ and summary.json.  checkpoints: a folder for those of this run alone;
-    removed when the run succeeds.  init_adapter: go on from this adapter.  resume: from the newest
-    whole checkpoint, if there is one.  resume_from: the checkpoints of an earlier, ended run of the
-    same work; its newest whole one is where to go on, unless this run has one of its own by now.
-    """
-
-    recipe: Recipe
-    data: Path
-    out: Path
-    events: Path
-    checkpoints: Path
-    base_model: Path | None = None
-    init_adapter: Path | None = None
-    smoke: bool = False
-    resume: bool = False
-    resume_from: Path | None = None
-
-
-def as_job(folder: Path) -> Request:
-    """The request in a job directory's spec.json."""
-    job = JobDir(folder.resolve())
-    s = job.spec().settings
-    recipe = recipes.from_settings(s["recipe"])
-    if s.get("seed") is not None:
-        train_part = recipe.train.model_copy(update={"seed": int(s["seed"])})
-        recipe = recipe.model_copy(update={"train": train_part})
-    return Request(
-        recipe=recipe,
-        data=Path(s["data"]),
-        out=job.artifacts,
-        events=job.events,
-        checkpoints=job.path / "checkpoints",
-        base_model=Path(s["base_model"]) if s.get("base_model") else None,
-        init_adapter=Path(s["init_adapter"]) if s.get("init_adapter") else None,
-        smoke=bool(s.get("smoke")),
-        resume_from=Path(s["resume_from"]) if s.get("resume_from") else None,
-        resume=True,  # a job that was preempted and is started again goes on where it stopped
-    )
+__all__ = ["Request", "as_job", "train"]
 
 
 def train(request: Request) -> int:
     """Exit code: 0, or EXIT_PREEMPTED after a signal. Raises QAError; anything else is a defect."""
     main = distributed.is_main()
     events = EventWriter(request.events if main else Path(os.devnull))
+    exporting = None
     try:
         with watch() as stop:
+            if main:
+                config = request.recipe.resolved()
+                names = request.recipe.train.export
+                exporting = exporters.start(names, request.events, request.out, config=config)
             _train(request, events, stop)
         return 0
     except Preempted as stopped:
@@ -92,144 +56,176 @@ def train(request: Request) -> int:
             raise
         raise known from e
     finally:
+        for text in exporting.close() if exporting else ():
+            events.warning(text)
         events.close()
 
 
 def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
     # 1. inputs: whatever can be wrong without torch is found before its seconds are spent
-    recipe = recipes.smoke(request.recipe) if request.smoke else request.recipe
-    refuse_unkept(recipe)
-    for promise in unkept(recipe):
-        events.warning(f"not carried out yet: {promise}")
+    settled = given.settle(request)
+    recipe = settled.recipe
+    for text in settled.notes:
+        events.warning(text)
         if distributed.is_main():
-            print(f"▲ not carried out yet: {promise}", flush=True)
-    base = base_models.resolve(request.base_model or recipe.model.name)
-    conversations = data.read_conversations(request.data)
-    if request.smoke:
-        conversations = data.smoke_sample(conversations, recipe.train.seed)
-    pairs = len(conversations)
-    conversations = with_rewordings(conversations, recipe.train.rewordings)
-    identity = base_models.identity(base)
-    run_id = checkpoints.fingerprint(
-        recipe.resolved(),
-        base_models.sha256(request.data),
-        f"{identity['base_model_sha256']} {request.init_adapter or ''}",
-    )
-    if not request.resume and distributed.is_main():
-        shutil.rmtree(request.checkpoints, ignore_errors=True)
-    checkpoint, passed_over = checkpoints.latest(request.checkpoints, run_id)
-    if checkpoint is None and request.resume_from:
-        checkpoint, more = checkpoints.latest(request.resume_from, run_id)
-        passed_over += more
-        if checkpoint is None:
-            raise UsageError(
-                f"{request.resume_from}: no whole checkpoint to go on from",
-                why="; ".join(more),
-                try_next="start it again from the beginning",
-            )
+            print(f"▲ {text}", flush=True)
+    if settled.mix and distributed.is_main():
+        negatives.write(request.out / "negatives.jsonl", settled.mix.negatives)
+        events.emit("mix", **settled.mix.as_dict())
 
     # 2. load
     environment.prepare(recipe.train.threads)
     events.phase("load", base_model=recipe.model.name)
     if distributed.is_main():
-        print(f"{time.strftime('%H:%M:%S')}  loading {recipe.model.name} from {base}", flush=True)
+        began = f"{time.strftime('%H:%M:%S')}  loading {recipe.model.name} from {settled.base}"
+        print(began, flush=True)
     import transformers
 
-    from core.training import attach, trainer
+    from core.training import attach, census_run, packing, probe_run, sharding, summary, trainer
     from core.training.events import Narrator, Progress
 
     environment.silence_libraries()
     environment.use_threads(recipe.train.threads)
     distributed.settle_on_device()
     narrator = Narrator(events)
-    for text in passed_over:
-        narrator.warn(text)
-    tokenizer, eos_ids = attach.load_tokenizer(base)
+    tokenizer, eos_ids = attach.load_tokenizer(settled.base)
 
     # 3. check the rows as the model will see them
-    rows = data.encode(
-        conversations, tokenizer, eos_ids=eos_ids, max_length=recipe.train.max_length
-    )
-    shape = data.describe(rows)
-    narrator.phase(
-        "check",
-        f"{shape['rows']} rows, {shape['tokens']} tokens ({shape['learned_tokens']} learned), "
-        f"{shape['shortest']}–{shape['longest']} a row; prompts masked, every row ends its turn",
-        **shape,
-        learned_examples=data.learned_text(rows, tokenizer),
-    )
+    report = _preflight(settled, request, tokenizer, eos_ids, narrator)
+    rows, shape = report.rows, report.shape()
 
     # 4. attach
     attention, note = attach.attention(recipe, shape["longest"])
-    model = attach.load_model(base, recipe, attention)
+    model = attach.load_model(settled.base, recipe, attention)
+    census = None
+    if request.census_only or census_run.wanted(recipe):
+        census = census_run.take(settled, request, model, tokenizer, eos_ids, narrator)
+    if request.census_only:
+        events.result(routine="census", census=census)
+        return
     transformers.set_seed(recipe.train.seed)  # last: first-time imports may draw random numbers
-    if request.init_adapter:
-        attached = attach.attach_existing(model, tokenizer, recipe, request.init_adapter, (note,))
-    else:
-        attached = attach.attach(model, tokenizer, recipe, (note,))
+    attached, survival = _attach(settled, request, model, tokenizer, note)
     before = attach.fingerprints(attached.model)
-    narrator.phase(
-        "attach",
-        f"{attached.trainable / 1e6:.2f} M of {attached.total / 1e6:.1f} M parameters in "
-        f"{len(attached.modules)} modules are trained; {'; '.join(attached.notes)}",
-        trainable=attached.trainable,
-        total=attached.total,
-        modules=len(attached.modules),
-    )
+    narrator.phase("attach", attached.sentence(), **attached.as_dict())
+    layout = packing.settle(recipe, rows, attached.model)
+    if recipe.train.packing != "off":
+        narrator.say(layout.text)
+        events.emit("packing", **layout.as_dict())
 
     # 5. train
-    progress = Progress(narrator, stop, lambda: loop.tokens_seen, run_id)
-    loop = trainer.build(attached, rows, recipe, request.checkpoints, [progress])
-    start = f" from {checkpoint.name}" if checkpoint else ""
-    narrator.phase("train", f"training on {environment.device()}{start}", resumed=bool(checkpoint))
-    began = time.monotonic()
+    probing = probe_run.build(settled, request, attached, eos_ids, narrator, stop)
+    progress = Progress(
+        narrator,
+        stop,
+        lambda: loop.tokens_seen,
+        settled.run_id,
+        aside_s=lambda: probing.seconds if probing else 0.0,
+        ahead_s=lambda state: probing.ahead_s(state) if probing else 0.0,
+    )
+    callbacks = [probing, progress] if probing else [progress]
+    loop = trainer.build(
+        attached, rows, recipe, request.checkpoints, callbacks, collator=layout.collator
+    )
+    resumed = settled.checkpoint
+    start = f" from {resumed.name}" if resumed else ""
+    narrator.phase("train", f"training on {environment.device()}{start}", resumed=bool(resumed))
+    clock = time.monotonic()
     stop.stepping = True
-    loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if probing and probing.done and resumed:  # killed after its rule had ended it
+        trainer.take_checkpoint(loop, attached, resumed)
+    else:
+        loop.train(resume_from_checkpoint=str(resumed) if resumed else None)
     stop.stepping = False
-    wall_s = time.monotonic() - began
-    if loop.state.global_step < loop.state.max_steps:
+    wall_s = time.monotonic() - clock
+    if loop.state.global_step < loop.state.max_steps and not (probing and probing.done):
         raise Preempted(progress.saved_step)
 
     # 6. check, save
-    moved = attach.check_all_changed(attached, before)
+    sharding.gather_adapter(attached.model)
     tokens = distributed.total(loop.tokens_seen)
     if not distributed.is_main():
         return
+    step = probe_run.take_best(probing, attached, narrator) or loop.state.global_step
+    moved = attach.check_all_changed(attached, before)
+    for text in attach.left_alone(attached):
+        narrator.warn(text)
     narrator.phase("save", f"all {moved} adapted modules changed; saving the adapter")
     losses = [float(entry["loss"]) for entry in loop.state.log_history if "loss" in entry]
-    summary: dict[str, Any] = {
-        "routine": "train",
-        "recipe": recipe.name,
+    made = {
         "steps": loop.state.global_step,
-        "epochs": recipe.train.epochs,
-        "pairs": pairs,
+        "max_steps": loop.state.max_steps,
         "rows": len(rows),
         "tokens": tokens,
-        "processes": distributed.world_size(),
         "loss_first": losses[0],
         "loss_last": losses[-1],
         "wall_s": round(wall_s, 2),
-        "peak_memory_bytes": environment.peak_memory_bytes(),
         "modules_changed": moved,
-        "trainable": attached.trainable,
         "attention": attention,
         "light_loss": loop.light,
-        "adapter_sha256": adapter.save(request.out / "adapter", attached.model, recipe),
-        "base_model": recipe.model.name,
-        **identity,
-        "chat_template_sha256": adapter.text_sha256(tokenizer.chat_template),
-        "versions": environment.versions(),
-        "device": environment.device(),
-        "seed": recipe.train.seed,
-        "smoke": request.smoke,
-        "resumed": bool(checkpoint),
-        "init_adapter": str(request.init_adapter) if request.init_adapter else None,
+        "packing": layout.packed,
+        "adapter_sha256": _save(request, settled, attached),
+        "adapter_step": step,
+        **summary.of_run(request, settled, attached, survival),
+        **summary.of_probes(probing, settled.questions, wall_s),
+        **({"census": census} if census else {}),
     }
-    text = json.dumps(summary, indent=1, ensure_ascii=False)
+    text = json.dumps(made, indent=1, ensure_ascii=False)
     write_atomic(request.out / "summary.json", text.encode())
-    shutil.rmtree(request.checkpoints, ignore_errors=True)
+    if not (probing and probing.keeps_best):
+        shutil.rmtree(request.checkpoints, ignore_errors=True)
     narrator.say(
-        f"done: {summary['steps']} steps in {wall_s:.0f} s, loss {losses[0]:.3f} → "
-        f"{losses[-1]:.3f}, adapter {summary['adapter_sha256'][:12]}"
+        f"done: {made['steps']} steps in {wall_s:.0f} s, loss {losses[0]:.3f} → "
+        f"{losses[-1]:.3f}, adapter {made['adapter_sha256'][:12]}"
     )
-    events.result(**summary)
+    events.result(**made)
+
+
+def _preflight(
+    settled: Given, request: Request, tokenizer: Any, eos_ids: set[int], narrator: Narrator
+) -> PreflightReport:
+    from core.training import preflight, refusals
+
+    report = preflight.check(
+        settled.conversations,
+        tokenizer,
+        settled.recipe,
+        eos_ids=eos_ids,
+        file=request.data,
+    )
+    narrator.events.emit("preflight", **report.as_dict())
+    refusals.refuse(report)
+    for finding in report.warnings:
+        narrator.warn(finding.text)
+    learned = report.learned_texts()
+    narrator.phase("check", report.sentence(), **report.shape(), learned_examples=learned)
+    return report
+
+
+def _attach(
+    settled: Given, request: Request, model: Any, tokenizer: Any, note: str
+) -> tuple[Attached, Survival | None]:
+    """A new adapter, the earlier one, or a new one beside the earlier one in the weights."""
+    from core.training import attach, merging
+
+    recipe, earlier = settled.recipe, request.init_adapter
+    if earlier is None:
+        return attach.attach(model, tokenizer, recipe, (note,)), None
+    if recipe.incremental.strategy != "merge":
+        return attach.attach_existing(model, tokenizer, recipe, earlier, (note,)), None
+    survival = merging.absorb(model, earlier, recipe)
+    notes = (note, survival.sentence())
+    return attach.attach(model, tokenizer, recipe, notes), survival
+
+
+def _save(request: Request, settled: Given, attached: Attached) -> str:
+    """sha256 of the adapter's weights."""
+    from core.training import adapter
+
+    merged = settled.recipe.incremental.strategy == "merge"
+    return adapter.save(
+        request.out / "adapter",
+        attached.model,
+        settled.recipe,
+        tokenizer=attached.tokenizer,
+        earlier=request.init_adapter if merged else None,
+    )

@@ -9,14 +9,17 @@ on entropy and accuracy per token, which nobody reads at every step.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
+from core.training import four_bit, packing, sharding
+from core.training.adapter import WEIGHTS
 from core.training.attach import Attached
 from core.training.batches import ByLength
 from core.training.data import IGNORED, Row
@@ -24,7 +27,7 @@ from core.training.fast import HeadLoss, use_low_rank
 from core.training.recipe import Recipe
 
 # Families whose logits are head(hidden) and nothing else: no soft cap, no scale.
-PLAIN_HEAD = frozenset({"mistral", "llama", "qwen2", "qwen3"})
+PLAIN_HEAD = frozenset({"mistral", "llama", "mixtral", "qwen2", "qwen3"})
 
 
 class LightSFTTrainer(SFTTrainer):  # type: ignore[misc]
@@ -45,7 +48,7 @@ class LightSFTTrainer(SFTTrainer):  # type: ignore[misc]
         num_items_in_batch: Any = None,
     ) -> Any:
         if model.training:
-            self.tokens_seen += int(inputs["attention_mask"].sum())
+            self.tokens_seen += packing.tokens_in(inputs)
         if not self.light or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         nll = model(**inputs, light_loss=True)
@@ -67,6 +70,19 @@ class LightSFTTrainer(SFTTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None at checkpoints: the run's own record says more."""
+
+
+def take_checkpoint(trainer: LightSFTTrainer, attached: Attached, checkpoint: Path) -> None:
+    """Weights and standing of a checkpoint, for a run that needs no further step."""
+    trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    take_weights(attached, checkpoint)
+
+
+def take_weights(attached: Attached, checkpoint: Path) -> None:
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    set_peft_model_state_dict(attached.model, load_file(checkpoint / WEIGHTS))
 
 
 def use_light_loss(trainer: LightSFTTrainer, model: Any) -> bool:
@@ -105,16 +121,21 @@ def summed_nll(hidden: torch.Tensor, labels: torch.Tensor, head: Any) -> torch.T
 
 def build(
     attached: Attached,
-    rows: list[Row],
+    rows: Sequence[Row],
     recipe: Recipe,
     checkpoints: Path,
     callbacks: list[TrainerCallback],
+    collator: Any = None,
 ) -> LightSFTTrainer:
-    """The trainer over encoded rows; nothing is tokenised, truncated or packed behind our back."""
+    """The trainer over encoded rows; nothing is tokenised, truncated or packed behind our back.
+
+    collator: lays the rows of a batch out; None pads them.
+    """
     from datasets import Dataset
 
     gpu = torch.cuda.is_available()
     t = recipe.train
+    by_recall, divided = recipe.stop.rule == "recall", sharding.wanted(recipe)
     config = SFTConfig(
         output_dir=str(checkpoints),
         num_train_epochs=t.epochs,
@@ -126,7 +147,7 @@ def build(
         weight_decay=t.weight_decay,
         max_grad_norm=t.max_grad_norm,
         optim=t.optimizer,
-        gradient_checkpointing=t.gradient_checkpointing,
+        gradient_checkpointing=t.gradient_checkpointing and not divided,  # FSDP has its own
         max_length=None,
         packing=False,
         bf16=gpu and recipe.model.dtype == "bfloat16",
@@ -139,12 +160,14 @@ def build(
         logging_nan_inf_filter=False,  # it would hide a loss that is not a number
         save_strategy="steps" if t.checkpoint_every else "epoch",
         save_steps=t.checkpoint_every or 500,
-        save_total_limit=t.keep_checkpoints,
+        # with 1 the library would at the end remove the last one beside the best
+        save_total_limit=max(t.keep_checkpoints, 2) if by_recall else t.keep_checkpoints,
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=gpu,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
+        **sharding.arguments(recipe, attached.model),
     )
     columns: dict[str, list[Any]] = {
         "input_ids": [r.input_ids for r in rows],
@@ -156,12 +179,15 @@ def build(
         train_dataset=Dataset.from_dict(columns),
         processing_class=attached.tokenizer,
         callbacks=callbacks,
+        data_collator=collator,
     )
+    sharding.assert_engaged(trainer.accelerator, recipe)
+    four_bit.keep_adapter_float32(attached.model, recipe)
     lengths = [len(r.input_ids) if t.group_by_length else 0 for r in rows]
     trainer.batches = ByLength(lengths, t.batch_size, t.seed)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    if t.light_loss:
+    if t.light_loss and not divided:  # the head's weight would be a part of itself
         use_light_loss(trainer, attached.model)
     if not gpu and t.low_rank_in_model_dtype:
         use_low_rank(attached.model)

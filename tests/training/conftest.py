@@ -32,6 +32,51 @@ def models(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tiny_model.parent
 
 
+@pytest.fixture(scope="session")
+def family_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """family_model("llama" | "mixtral" | "mistral") -> a random tiny model with the tiny tokenizer."""
+    import shutil
+
+    root = tmp_path_factory.mktemp("families")
+
+    def make(family: str) -> Path:
+        out = root / family
+        if not out.exists():
+            shutil.copytree(tiny_model, out)
+            (out / "manifest.json").unlink()
+            if family != "mistral":
+                _save_random(family, out)
+        return out
+
+    return make
+
+
+def _save_random(family: str, out: Path) -> None:
+    import torch
+    import transformers
+
+    sizes = {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 512,
+        "max_position_embeddings": 1024,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+        "bos_token_id": None,
+    }
+    if family == "mixtral":
+        sizes |= {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
+    name = family.capitalize()
+    config = getattr(transformers, f"{name}Config")(**sizes)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{name}ForCausalLM")(config).to(torch.bfloat16)
+    model.save_pretrained(out)
+
+
 def pair(number: int, question: str, answer: str) -> dict[str, Any]:
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return {"id": f"pair_{number}", "messages": messages, "metadata": {}}

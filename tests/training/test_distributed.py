@@ -15,14 +15,15 @@ import pytest
 from core import jobdir
 from core.training import checkpoints, distributed
 from remote.agent import distributed as starting
+from tests.training.conftest import some_pairs, write_pairs
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 
-def command(pairs: Path, out: Path, *overrides: str) -> list[str]:
+def command(pairs: Path, out: Path, *overrides: str, processes: int = 2) -> list[str]:
     sets = [word for o in overrides for word in ("--set", o)]
     words = [sys.executable, "-m", "core.training", "--recipe", "tiny", "--data", str(pairs)]
-    spec = {"command": [*words, "--out", str(out), *sets], "processes": 2}
+    spec = {"command": [*words, "--out", str(out), *sets], "processes": processes}
     return starting.argv(spec)
 
 
@@ -50,6 +51,29 @@ def test_two_processes_leave_one_record(models: Path, pairs_file: Path, tmp_path
     assert len(steps) == summary["steps"] < 5  # 40 rows, 8 a process: half the steps of one
     assert (out / "adapter" / "adapter_model.safetensors").exists()
     assert done.stdout.count("loading tiny") == 1
+
+
+def test_two_processes_take_the_steps_of_one_that_accumulates_twice(
+    models: Path, tmp_path: Path
+) -> None:
+    """The same rows in each step, the same loss: of two processes the batch is the sum of both."""
+    pairs = write_pairs(tmp_path / "even.jsonl", some_pairs(32))
+    sets = ["train.epochs=3", "train.batch_size=4", "train.lr=0.01", "model.dtype=float32"]
+    curves = []
+    for name, processes, accumulate in (("two", 2, 1), ("one", 1, 2)):
+        out = tmp_path / name
+        more = [f"train.accumulate={accumulate}", f"train.processes={processes}"]
+        argv = command(pairs, out, *sets, *more, processes=processes)
+        done = subprocess.run(
+            argv, env=dict(os.environ), capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        steps = metrics(out)
+        assert [e["step"] for e in steps] == list(range(1, 13))
+        curves.append([e["loss"] for e in steps])
+        assert json.loads((out / "summary.json").read_text())["tokens"] > 0
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
+    assert curves[0][-1] < curves[0][0] - 0.1  # it did learn, so the curve says something
 
 
 def test_a_stop_of_one_is_a_checkpoint_of_both(

@@ -297,8 +297,8 @@ def test_rows_that_are_known_replace_max_length_but_never_exceed_it() -> None:
     recipe = made(64, "attention", 4, 1024)
     assert fit.load_of(recipe, 200).tokens == 800
     assert fit.load_of(recipe, 5000).tokens == 4096
-    packed = recipes.load_recipe("mistral-7b", ["train.packing=true"])
-    assert fit.load_of(packed, 200).tokens == 4096
+    packed = recipes.load_recipe("mistral-7b", ["train.packing=when-equal"])
+    assert fit.load_of(packed, 200).tokens == 800  # the same rows a step, end to end
 
 
 def test_json_is_plain() -> None:

@@ -162,8 +162,23 @@ def test_overrides_that_belong_together_come_in_any_order(tmp_path: Path) -> Non
 def test_new_fields_have_quiet_defaults(tmp_path: Path) -> None:
     r = recipes.load_recipe(write(tmp_path, GOOD))
     assert (r.model.quantise, r.lora.rslora, r.lora.target_parameters) == ("none", False, [])
-    assert (r.train.packing, r.train.processes, r.train.sharding) == (False, 1, "none")
+    assert (r.train.packing, r.train.processes, r.train.sharding) == ("off", 1, "none")
     assert (r.train.export, r.probe.every, r.stop.rule, r.accept) == ([], 0, "none", {})
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("off", "off"), ("false", "off"), ("true", "when-equal"), ("when-equal", "when-equal")],
+)
+def test_packing_in_the_words_yaml_reads_as_truth_values(written: str, read: str) -> None:
+    assert recipes.load_recipe("tiny", [f"train.packing={written}"]).train.packing == read
+
+
+def test_a_revision_is_a_commit() -> None:
+    recipe = recipes.load_recipe("tiny", ["model.revision=0123abc"])
+    assert recipe.model.revision == "0123abc"
+    with pytest.raises(SettingsError, match="revision"):
+        recipes.load_recipe("tiny", ["model.revision=main"])
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
