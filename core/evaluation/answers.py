@@ -25,7 +25,7 @@ class Trace:
     """How an answer came about; kept beside it, row for row.
 
     prompt: the whole prompt, template included.  raw: what was generated, control tokens included.
-    batch: questions asked together.  seconds: from asking that batch to its last answer.
+    batch: questions asked together.  seconds: from asking that batch to this answer.
     first_token_s: seconds to the first token.  device: where.  model: as the server names it.
     attempts: requests it took.
     """
@@ -107,12 +107,14 @@ class AnswerLog:
     """Answers of one system, appended as they come; what is already there is not asked again.
 
     about: what the answers depend on (model, adapter, token limit …). A file that was written under
-    other circumstances is put aside under a new name, never mixed with.
+    other circumstances is put aside under a new name, never mixed with.  reused: ids of answers that
+    were taken over from an earlier evaluation.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path = path
         self.done: dict[str, Answer] = {}
+        self.reused: set[str] = set()
         self._hashes: dict[str, str] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         meta = meta_path(path)
@@ -134,8 +136,11 @@ class AnswerLog:
         for number, line in enumerate(data[:whole].decode("utf-8").split("\n"), start=1):
             if line:
                 answer = _parse(line, f"{self.path}:{number}")
+                row = json.loads(line)
                 self.done[answer.id] = answer
-                self._hashes[answer.id] = str(json.loads(line).get("question", ""))
+                self._hashes[answer.id] = str(row.get("question", ""))
+                if row.get("reused"):
+                    self.reused.add(answer.id)
 
     def has(self, question_id: str, question: str) -> bool:
         return self._hashes.get(question_id) == question_hash(question)
@@ -143,41 +148,26 @@ class AnswerLog:
     def add(self, answer: Answer, question: str, /, **more: Any) -> None:
         digest = question_hash(question)
         row = answer.as_row(**{**more, "question": digest})
-        # one write of one line: a kill tears at most the last
-        left = json.dumps(row, ensure_ascii=True).encode() + b"\n"
-        while left:  # a disk that is filling up takes a part without an error
-            left = left[self._file.write(left) or 0 :]
+        self._write(json.dumps(row, ensure_ascii=True))
         # a long prompt is kept on disk, not for the whole run in memory
         self.done[answer.id] = replace(answer, trace=None)
         self._hashes[answer.id] = digest
 
-    def reuse(self, path: Path, about: Mapping[str, Any], questions: Mapping[str, str]) -> int:
-        """Take over answers from an earlier run's file; returns how many.
+    def take(self, question_id: str, question: str, row: Mapping[str, Any]) -> None:
+        """Take over an answer that was given before to the same wording, with all that is known of it."""
+        own = {**row, "id": question_id, "question": question_hash(question)}
+        line = json.dumps(own, ensure_ascii=True)
+        answer = _parse(line, f"{self.path}: {question_id}")
+        self._write(line)
+        self.done[question_id] = answer
+        self._hashes[question_id] = own["question"]
+        self.reused.add(question_id)
 
-        Only those given under the same circumstances to the same wording; {} questions: none.
-        """
-        try:
-            if read_meta(path) != dict(about):
-                return 0
-            lines = _lines(path)
-        except (OSError, UsageError):
-            return 0
-        taken = 0
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                answer = _parse(line, f"{path}:{number}")
-            except UsageError:
-                continue
-            question = questions.get(answer.id)
-            if question is None or self.has(answer.id, question):
-                continue
-            row = json.loads(line)
-            if row.pop("question", None) == question_hash(question):
-                self.add(answer, question, **{**row, "reused": True})
-                taken += 1
-        return taken
+    def _write(self, line: str) -> None:
+        # one write of one line: a kill tears at most the last
+        left = line.encode() + b"\n"
+        while left:  # a disk that is filling up takes a part without an error
+            left = left[self._file.write(left) or 0 :]
 
     def close(self) -> None:
         self._file.close()

@@ -83,7 +83,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--limit", type=int, metavar="N", help="only N questions, spread over the file")
     p.add_argument("--max-new-tokens", type=int, metavar="N", help="default: 96")
     p.add_argument(
-        "--batch-size", type=int, metavar="N", help="default: 32; endpoint: 8 requests; vllm: 512"
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="at most; default: 256; endpoint: 8 requests; vllm: 512",
     )
     p.add_argument("--latency-sample", type=int, default=12, metavar="N", help="asked one by one")
     p.add_argument(
@@ -113,6 +116,18 @@ def parser() -> argparse.ArgumentParser:
         help="what the endpoint fails to answer counts as not attempted, and not as a failed run",
     )
     p.add_argument("--latency", type=Path, metavar="FILE", help="latency.json of `qa-eval latency`")
+    p.add_argument(
+        "--mcp-latency",
+        type=Path,
+        metavar="FILE",
+        help="what the live tools took, recorded elsewhere: {id, latency_s} as JSONL or CSV",
+    )
+    p.add_argument(
+        "--shared",
+        type=Path,
+        metavar="DIR",
+        help="take over answers that earlier runs gave to the same wording, and leave new ones there",
+    )
     p.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     p.add_argument("--json", action="store_true", help="print scores.json instead of the page")
     p.add_argument("--job", type=Path, metavar="DIR", help="run the spec.json of a job directory")
@@ -167,6 +182,9 @@ def plan_of(args: argparse.Namespace) -> Plan:
         accept_unanswered=args.accept_unanswered,
         check_batches=not args.no_batch_check,
         latency=args.latency,
+        mcp_latency=args.mcp_latency,
+        shared=args.shared,
+        given=chosen.given,
     )
 
 
@@ -194,6 +212,7 @@ class _Chosen:
     base_model: str | None = None
     version: str | None = None
     serve: dict[str, str] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
 
 
 def _systems(args: argparse.Namespace, *, served: bool) -> _Chosen:
@@ -207,6 +226,7 @@ def _systems(args: argparse.Namespace, *, served: bool) -> _Chosen:
         )
     role = dict(zip(reversed(models), ("tuned", "previous"), strict=False))
     out = _Chosen([role.get(n, n) for n in names], args.adapter, args.previous_adapter)
+    out.given = {r: n for n, r in role.items()}
     for name in models:
         _place(out, name, role[name], args.base_model, served=served)
     return out

@@ -7,14 +7,13 @@
 An evaluation that was killed goes on where it stopped. A few questions spread over the set are asked
 alone, and those times are the latency; the others are asked in batches, whose times say nothing about
 one user's wait, and those few once more among them: an answer that depends on the batch it was in is
-reported.
+reported. What an earlier evaluation on this machine asked in the same words is taken over from there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +26,14 @@ from core.evaluation.augment import Augmenter
 from core.evaluation.engines import Asked, Engine
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.openai_http import EndpointFailed
+from core.evaluation.pace import Progress, Threads, spread
 from core.evaluation.plan import Inputs, Plan
 from core.evaluation.scores import QuestionSet
+from core.evaluation.shared_answers import SharedAnswers
 from core.jobdir import EventWriter, write_atomic
 from core.pairs import read_pairs
 
 Say = Callable[[str], None]
-SETTLE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def run_system(
             if name == "retrieval":
                 _retrieve(sets, plan, events)
             else:
-                _ask(name, sets, plan, loaded.get(name), notes, events, say)
+                _ask(name, sets, plan, about, lambda: loaded.get(name), notes, events, say)
         for part in sets:
             done = len(part.answers())
             events.progress(done, len(part.questions), part.what, 0.0)
@@ -112,13 +112,9 @@ def run_system(
 
 
 def _open(what: str, questions: QuestionSet, plan: Plan, about: dict[str, Any], say: Say) -> _Set:
-    """The answers there are already: of this run before it was stopped, or of an earlier one."""
+    """The answers there are already: of this run before it was stopped."""
     log = AnswerLog(plan.out / "answers" / f"{what}.jsonl", about)
     part = _Set(what, questions.questions, log)
-    name, dot, kind = what.partition(".")
-    if name in plan.reuse:
-        earlier = plan.reuse[name].with_name(f"{plan.reuse[name].stem}{dot}{kind}.jsonl")
-        log.reuse(earlier, about, {q.id: q.question for q in questions.questions})
     there = len(part.questions) - len(part.todo())
     if there:
         say(f"{what}: {there} of {len(part.questions)} answers are there already")
@@ -142,35 +138,31 @@ def _ask(
     name: str,
     sets: Sequence[_Set],
     plan: Plan,
-    engine: Engine,
+    about: Mapping[str, Any],
+    load: Callable[[], Engine],
     notes: _Notes,
     events: EventWriter,
     say: Say,
 ) -> None:
-    """Ask a model what has no answer yet."""
-    notes.found["notes"] = list(engine.notes)
-    threads = _Threads(engine, say)
+    """Ask a model what has no answer yet. load: only called where a question is left to ask."""
     with contextlib.ExitStack() as stack:
         words: Words = _as_it_is
         if name == "base+retrieval":
             augmenter = stack.enter_context(Augmenter(read_pairs(plan.pairs).pairs))
             words = _with_pairs(augmenter)
-        for part in sets:
-            first = part.what == name
-            alone = _ask_alone(part, words, plan, engine, threads, events) if first else {}
-            to_check = alone if "batches" not in notes.found else {}
-            differ = _ask_rest(part, words, to_check, plan, engine, threads, events)
-            if to_check:
-                notes.found["batches"] = {"n": len(to_check), "differ": differ}
-            if differ:
-                text = f"{name}: {len(differ)} of {len(to_check)} answers depend on their batch"
-                events.warning(text)
-                say(text)
-            say(f"{part.what}: {len(part.answers())} of {len(part.questions)} questions answered")
+        shared = None
+        if plan.shared is not None:
+            shared = stack.enter_context(SharedAnswers(plan.shared, about))
+            taken = sum(_take(part, part.what == name, words, shared, plan, name) for part in sets)
+            notes.found["reused"] = sum(len(part.log.reused) for part in sets)
+            if taken:
+                say(f"{name}: {taken} answers are taken from earlier evaluations on this machine")
+        missing: dict[str, str] = {}
+        if any(part.todo() for part in sets):
+            asking = _Asking(name, words, shared, plan, load(), notes, events, say)
+            missing = asking.ask(sets)
         if name == "base+retrieval":
             notes.add("held_back", augmenter.held_back)
-    left = {q.id for part in sets for q in part.todo()}
-    missing = {m.id: m.why for m in engine.unanswered() if m.id in left}
     notes.found["unanswered"] = missing
     notes.write()
     if missing and not plan.accept_unanswered:
@@ -182,6 +174,21 @@ def _ask(
         )
     if missing:
         events.warning(f"{name}: {len(missing)} questions have no answer")
+
+
+def _take(
+    part: _Set, timed: bool, words: Words, shared: SharedAnswers, plan: Plan, name: str
+) -> int:
+    """Take over what was answered before; how many. A question that is to be timed wants a time."""
+    alone = {q.id for q in spread(part.questions, plan.asked_alone(name))} if timed else set()
+    taken = 0
+    for q in part.todo():
+        asked, more = words(q)
+        row = shared.find(asked.question, timed=q.id in alone)
+        if row is not None:
+            part.log.take(q.id, q.question, {**row, **more, "reused": True})
+            taken += 1
+    return taken
 
 
 class _Notes:
@@ -218,86 +225,83 @@ def _with_pairs(augmenter: Augmenter) -> Words:
     return words
 
 
-def _ask_alone(
-    part: _Set, words: Words, plan: Plan, engine: Engine, threads: _Threads, events: EventWriter
-) -> dict[str, str]:
-    """Ask a few one at a time, for the latency; their answers, also those of before a stop."""
-    spread = _spread(part.questions, plan.latency_sample)
-    todo = [q for q in spread if not part.log.has(q.id, q.question)]
-    progress = _Progress(part, events)
-    for q in todo:
-        threads.again()
-        asked, more = words(q)
-        answer = engine.answer_alone(asked)
-        if answer is not None:
-            part.log.add(answer, q.question, **more)
-            progress.tell(1)
-    if not plan.check_batches:
-        return {}
-    known = {q.id: part.log.done[q.id] for q in spread if part.log.has(q.id, q.question)}
-    return {i: a.answer for i, a in known.items() if a.latency_s is not None}
+class _Asking:
+    """One model and the questions it is asked: a few alone, the others in batches."""
 
+    def __init__(
+        self,
+        name: str,
+        words: Words,
+        shared: SharedAnswers | None,
+        plan: Plan,
+        engine: Engine,
+        notes: _Notes,
+        events: EventWriter,
+        say: Say,
+    ) -> None:
+        self._name, self._words, self._shared, self._plan = name, words, shared, plan
+        self._engine, self._notes, self._events, self._say = engine, notes, events, say
+        self._threads = Threads(engine, say)
+        notes.found["notes"] = list(engine.notes)
 
-def _ask_rest(
-    part: _Set,
-    words: Words,
-    alone: Mapping[str, str],
-    plan: Plan,
-    engine: Engine,
-    threads: _Threads,
-    events: EventWriter,
-) -> list[str]:
-    """Ask all others in batches, and those of `alone` again; ids of these whose answer differs."""
-    todo = {q.id: q for q in part.todo()}
-    worded = {q.id: words(q) for q in part.questions if q.id in todo or q.id in alone}
-    progress = _Progress(part, events)
-    differ: list[str] = []
-    for batch in engine.answer_batches([w[0] for w in worded.values()], plan.batch_size):
-        threads.again()
-        new = [a for a in batch if a.id in todo]
-        for answer in new:
-            part.log.add(answer, todo[answer.id].question, **worded[answer.id][1])
-        differ += [a.id for a in batch if a.id in alone and a.answer != alone[a.id]]
-        progress.tell(len(new))
-    return sorted(differ)
+    def ask(self, sets: Sequence[_Set]) -> dict[str, str]:
+        """Everything that has no answer yet; id → why of what has none in the end."""
+        for part in sets:
+            alone = self._alone(part) if part.what == self._name else {}
+            to_check = alone if "batches" not in self._notes.found else {}
+            differ = self._rest(part, to_check)
+            if to_check:
+                self._notes.found["batches"] = {"n": len(to_check), "differ": differ}
+            if differ:
+                text = (
+                    f"{self._name}: {len(differ)} of {len(to_check)} answers depend on their batch"
+                )
+                self._events.warning(text)
+                self._say(text)
+            done = len(part.answers())
+            self._say(f"{part.what}: {done} of {len(part.questions)} questions answered")
+        left = {q.id for part in sets for q in part.todo()}
+        return {m.id: m.why for m in self._engine.unanswered() if m.id in left}
 
+    def _alone(self, part: _Set) -> dict[str, str]:
+        """Ask a few one at a time, for the latency; their answers, also those of before a stop."""
+        few = spread(part.questions, self._plan.asked_alone(self._name))
+        todo = [q for q in few if not part.log.has(q.id, q.question)]
+        progress = Progress(part.what, len(part.questions), len(part.todo()), self._events)
+        for q in todo:
+            self._threads.again()
+            asked, more = self._words(q)
+            answer = self._engine.answer_alone(asked)
+            if answer is not None:
+                self._keep(part, q, asked, answer, more)
+                progress.tell(1)
+        if not self._plan.check_batches:
+            return {}
+        known = {q.id: part.log.done[q.id] for q in few if part.log.has(q.id, q.question)}
+        own = {i: a for i, a in known.items() if i not in part.log.reused}
+        return {i: a.answer for i, a in own.items() if a.latency_s is not None}
 
-class _Threads:
-    """Keeps to the number of threads that is fastest, as the rest of the machine comes and goes."""
+    def _rest(self, part: _Set, alone: Mapping[str, str]) -> list[str]:
+        """Ask all others in batches, and those of `alone` again; ids of these whose answer differs."""
+        todo = {q.id: q for q in part.todo()}
+        worded = {q.id: self._words(q) for q in part.questions if q.id in todo or q.id in alone}
+        progress = Progress(part.what, len(part.questions), len(todo), self._events)
+        differ: list[str] = []
+        asked = [w[0] for w in worded.values()]
+        for batch in self._engine.answer_batches(asked, self._plan.batch_size):
+            self._threads.again()
+            new = [a for a in batch if a.id in todo]
+            for answer in new:
+                self._keep(
+                    part, todo[answer.id], worded[answer.id][0], answer, worded[answer.id][1]
+                )
+            differ += [a.id for a in batch if a.id in alone and a.answer != alone[a.id]]
+            progress.tell(len(new))
+        return sorted(differ)
 
-    def __init__(self, engine: Engine, say: Say) -> None:
-        self._engine, self._say = engine, say
-        self._count, self._at = -1, -math.inf
-        self.again()
-
-    def again(self) -> None:
-        if time.perf_counter() - self._at < SETTLE_EVERY_S:
-            return
-        count = self._engine.settle()
-        if count != self._count and count:
-            self._say(f"answering with {count} thread{'s' if count > 1 else ''}")
-        self._count, self._at = count, time.perf_counter()
-
-
-class _Progress:
-    """Events with the time that is left, judged by this run's own pace."""
-
-    def __init__(self, part: _Set, events: EventWriter) -> None:
-        self._what, self._events = part.what, events
-        self._total, self._left = len(part.questions), len(part.todo())
-        self._began, self._given = time.perf_counter(), 0
-
-    def tell(self, answered: int) -> None:
-        if not answered:
-            return
-        self._given += answered
-        self._left -= answered
-        pace = (time.perf_counter() - self._began) / self._given
-        done = self._total - self._left
-        self._events.progress(done, self._total, self._what, round(self._left * pace, 1))
-
-
-def _spread(questions: Sequence[GoldenQuestion], n: int) -> list[GoldenQuestion]:
-    """n questions at even distances, hence of all categories of a sorted file."""
-    n = min(n, len(questions))
-    return [questions[k * len(questions) // n] for k in range(n)]
+    def _keep(
+        self, part: _Set, q: GoldenQuestion, asked: Asked, answer: Answer, more: dict[str, Any]
+    ) -> None:
+        part.log.add(answer, q.question, **more)
+        if self._shared is not None:
+            self._shared.add(asked.question, answer)

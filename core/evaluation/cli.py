@@ -99,11 +99,18 @@ def _evaluate(plan: Plan, events_path: Path, *, as_json: bool, narrate: Any) -> 
     finally:
         events.close()
     if as_json:
-        json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
+        json.dump(_as_named(document, plan), sys.stdout, ensure_ascii=False, allow_nan=False)
         print()
     else:
         print(report.render_text(document), flush=True)
     return 0
+
+
+def _as_named(document: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """With a version's or folder's own name beside "tuned" and "previous", which stand for it."""
+    systems = document["systems"]
+    named = {given: systems[name] for name, given in plan.given.items() if name in systems}
+    return {**document, "systems": {**systems, **named}}
 
 
 def _recognise(error: Exception, plan: Plan) -> QAError | None:

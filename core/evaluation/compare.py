@@ -18,11 +18,11 @@ def compare_scores(
 ) -> dict[str, Any]:
     """Version b against a, from their scores.json. Only questions that both answered count.
 
-    n            questions both answered
+    n            questions both answered, canaries left out as in every accuracy
     accuracy     {a, b}: Wilson 95 % over them
-    flips        {regressions, improvements, severe}: rows with id, category, question, before,
-                 after, severe and cause; severe ones first among the regressions, and by id on their
-                 own ("any severe regression needs a person")
+    flips        {regressions, improvements, severe}, canaries among them: rows with id, category,
+                 question, before, after, severe and cause; severe ones first among the regressions,
+                 and by id on their own ("any severe regression needs a person")
     p_value      exact McNemar, two-sided
     difference   b - a with a 95 % bootstrap interval, the wordings of one item drawn together
     mdd          the smallest true difference this many questions could show, power 80 %
@@ -37,17 +37,18 @@ def compare_scores(
             try_next="evaluate both on the same file, then compare",
         )
     before, after = _rows(a, system), _rows(b, system)
-    shared = [i for i in before if i in after]
+    both = [i for i in before if i in after]
+    shared = [i for i in both if not after[i].get("canary")]
     clusters = [str(after[i].get("cluster") or i) for i in shared]
     items = [
         Item(i, str(after[i]["category"]), cluster, is_right(after[i]), is_right(before[i]))
         for i, cluster in zip(shared, clusters, strict=True)
     ]
     tested = compare_items(items)
-    severe = [i for i in shared if is_severe(before[i], after[i])]
-    worse = [i.id for i in items if i.second and not i.first]
+    severe = [i for i in both if is_severe(before[i], after[i])]
+    worse = [i for i in both if is_right(before[i]) and not is_right(after[i])]
     worse = [i for i in worse if i in severe] + [i for i in worse if i not in severe]
-    better = [i.id for i in items if i.first and not i.second]
+    better = [i for i in both if is_right(after[i]) and not is_right(before[i])]
 
     def flip(i: str) -> dict[str, Any]:
         return {

@@ -1,16 +1,39 @@
-"""Greedy decoding of a left-padded batch that shrinks as its answers end.
+"""Greedy decoding of a batch that shrinks as its answers end.
 
-The tokens are those of `model.generate(do_sample=False)`. Rows that have ended leave the batch, and
-their keys and values the cache: in a batch of 32 short answers more than half of the work is otherwise
-spent on rows that nobody waits for. torch is imported at the first call.
+The tokens are those of `model.generate(do_sample=False)`. What makes it faster: prompts are read in
+parts of like length, keys and values are not copied at every token (`kv_room`), only the last position
+has its logits computed, and rows that have ended leave the batch: in a batch of short answers more than
+half of the work is otherwise spent on rows that nobody waits for. torch is imported at the first call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-SHRINK_AT = 8  # rows leave the batch once an eighth of it has ended: each leaving copies the cache
+if TYPE_CHECKING:
+    import torch
+
+REVISION = 2  # raised where an answer in bf16 may come out otherwise than before
+SHRINK_AT = 8  # rows leave the batch once an eighth of it has ended: each leaving copies the rest
+BLOCK = 256  # of the vocabulary, when the best token is looked for
+ROOM_BYTES = 2 << 30  # for keys and values in main memory
+READ_TOKENS = 2048  # of prompts read together: more is not faster, and pads more
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer. n: number of its prompt.  tokens: the stop token that ended it is the last.
+
+    first_s, seconds: from the start of the batch to the first token, and to the last.
+    """
+
+    n: int
+    tokens: list[int]
+    first_s: float | None
+    seconds: float
 
 
 def greedy(
@@ -21,61 +44,173 @@ def greedy(
     stop_ids: Collection[int],
     pad_id: int,
     device: str,
-    first_token: Callable[[], None] | None = None,
-) -> list[list[int]]:
-    """New tokens of each prompt, in the order given; the stop token that ended one is its last.
+) -> Iterator[list[Said]]:
+    """The answers as they end, some at a time, until every prompt has one.
 
-    prompts: token ids, at least one each.  first_token: called once all rows have their first.
+    prompts: token ids, at least one each; best in order of their length.
+    Raises torch's OutOfMemoryError where the batch has no room; see `fitting`.
     """
+    from core.evaluation.kv_room import has_room_for
+
+    began = time.perf_counter()
+    if not has_room_for(model):
+        tokens = _by_generate(model, prompts, max_new_tokens, stop_ids, pad_id, device)
+        seconds = time.perf_counter() - began
+        yield [Said(n, t, None, seconds) for n, t in enumerate(tokens)]
+        return
+    batch = _Batch(model, prompts, max_new_tokens, pad_id, device)
+    said: list[list[int]] = [[] for _ in prompts]
+    first: list[float] = []
+    chosen: list[int] = []
+    for part in batch.parts():
+        chosen += batch.read(part)
+        first += [time.perf_counter() - began] * (len(chosen) - len(first))
+    rows = list(range(len(prompts)))  # which prompt each row of the batch belongs to
+    ended: list[Said] = []
+    for step in range(max_new_tokens):
+        if step:
+            chosen = batch.next()
+        now = time.perf_counter() - began
+        going = []
+        for at, (row, token) in enumerate(zip(rows, chosen, strict=True)):
+            if row < 0:
+                continue
+            said[row].append(token)
+            if token in stop_ids or step + 1 == max_new_tokens:
+                ended.append(Said(row, said[row], first[row], now))
+                rows[at] = -1
+            else:
+                going.append(at)
+        if not going:
+            break
+        if (len(rows) - len(going)) * SHRINK_AT >= len(rows):
+            batch.keep(going)
+            rows = [rows[at] for at in going]
+            yield ended
+            ended = []
+    if ended:
+        yield ended
+
+
+def fitting(model: Any, lengths: Sequence[int], max_new_tokens: int, most: int) -> int:
+    """How many of these prompts, the first ones, may be a batch: at most `most`, and as many as have
+    room for their keys and values. lengths: tokens of each prompt, the longest first.
+    """
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    each: int = 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize
+    row = int(each * (lengths[0] + max_new_tokens))
+    rows: int = _room_bytes(model) // row
+    return max(1, min(most, len(lengths), rows))
+
+
+def _room_bytes(model: Any) -> int:
+    if model.device.type != "cuda":
+        return ROOM_BYTES
     import torch
 
-    if not _shrinkable(model):
-        return _by_generate(model, prompts, max_new_tokens, stop_ids, pad_id, device)
-    from transformers import DynamicCache
+    free: int = torch.cuda.mem_get_info(model.device)[0]
+    return free // 2
 
-    width = max(map(len, prompts))
-    ids = torch.tensor([[pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-    said: list[list[int]] = [[] for _ in prompts]
-    rows = list(range(len(prompts)))  # which prompt each row of the batch belongs to
-    position = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
-    with torch.inference_mode():
-        for step in range(max_new_tokens):
-            out = model(
+
+class _Batch:
+    """Prompts at the left of a common column, answers growing to its right."""
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        pad_id: int,
+        device: str,
+    ) -> None:
+        import torch
+
+        from core.evaluation.kv_room import Rooms
+
+        self._model, self._prompts, self._pad, self._device = model, prompts, pad_id, device
+        self._width = max(map(len, prompts))
+        room = self._width + max_new_tokens
+        self._rooms = Rooms(model.config.get_text_config().num_hidden_layers, len(prompts), room)
+        lengths = torch.tensor([len(p) for p in prompts], device=device)
+        columns = torch.arange(room, device=device)
+        self._mask = (columns >= self._width - lengths[:, None]).long()
+        self._position = lengths[:, None] - 1  # of the last token
+        self._last: list[torch.Tensor] = []
+
+    def parts(self) -> Iterator[range]:
+        """Neighbouring prompts, READ_TOKENS together at most, padding included."""
+        start = width = 0
+        for n, prompt in enumerate(self._prompts):
+            width = max(width, len(prompt))
+            if n > start and width * (n + 1 - start) > READ_TOKENS:
+                yield range(start, n)
+                start, width = n, len(prompt)
+        yield range(start, len(self._prompts))
+
+    def read(self, part: range) -> list[int]:
+        """The first token of the answer to each of these prompts."""
+        import torch
+
+        prompts = [self._prompts[n] for n in part]
+        width = max(map(len, prompts))
+        ids = torch.tensor(
+            [[self._pad] * (width - len(p)) + list(p) for p in prompts], device=self._device
+        )
+        mask = self._mask[part.start : part.stop, self._width - width : self._width]
+        self._rooms.read_at(part.start, self._width)
+        tokens = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp(min=0))
+        self._last.append(tokens)
+        if part.stop == len(self._prompts):
+            self._rooms.all_read(self._width)
+            self._last = [torch.cat(self._last)]
+        return list(tokens.tolist())
+
+    def next(self) -> list[int]:
+        """The next token of every row."""
+        self._width += 1
+        self._position = self._position + 1
+        mask = self._mask[:, : self._width]
+        self._last = [self._forward(self._last[0][:, None], mask, self._position)]
+        return list(self._last[0].tolist())
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Only these rows go on."""
+        import torch
+
+        with torch.inference_mode():
+            chosen = self._rooms.keep(rows).to(self._device)
+            self._last = [self._last[0][chosen]]
+            self._position, self._mask = self._position[chosen], self._mask[chosen]
+
+    def _forward(self, ids: Any, mask: Any, position: Any) -> torch.Tensor:
+        import torch
+
+        with torch.inference_mode():
+            logits = self._model(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=position,
-                past_key_values=cache,
+                past_key_values=self._rooms.cache,
                 use_cache=True,
                 logits_to_keep=1,
-            )
-            chosen = out.logits[:, -1].argmax(-1)
-            tokens = chosen.tolist()
-            for row, token in zip(rows, tokens, strict=True):
-                if row >= 0:
-                    said[row].append(token)
-            if step == 0 and first_token is not None:
-                first_token()
-            rows = [-1 if t in stop_ids else r for r, t in zip(rows, tokens, strict=True)]
-            going = [n for n, row in enumerate(rows) if row >= 0]
-            if not going or step + 1 == max_new_tokens:
-                break
-            position = position[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones((len(rows), 1))], dim=-1)
-            if (len(rows) - len(going)) * SHRINK_AT >= len(rows):
-                keep = torch.tensor(going, device=device)
-                cache.batch_select_indices(keep)
-                chosen, position, mask = chosen[keep], position[keep], mask[keep]
-                rows = [rows[n] for n in going]
-            ids = chosen[:, None]
-    return said
+            ).logits
+            best = _first_best(logits[:, -1])
+        return best
 
 
-def _shrinkable(model: Any) -> bool:
-    """Whether the model keeps what it has read in a cache whose rows can be taken out."""
-    supports = getattr(model, "_supports_default_dynamic_cache", None)
-    return not model.config.is_encoder_decoder and supports is not None and bool(supports())
+def _first_best(logits: torch.Tensor) -> torch.Tensor:
+    """argmax over the vocabulary, of equal ones the first: block by block, a tenth of argmax's time
+    for bf16 on a CPU. logits: (rows, vocabulary); token ids: (rows,).
+    """
+    import torch.nn.functional as F
+
+    rows, vocabulary = logits.shape
+    blocks = F.pad(logits, (0, -vocabulary % BLOCK), value=float("-inf")).view(rows, -1, BLOCK)
+    block = blocks.amax(-1).max(-1).indices
+    within = blocks[range(rows), block].max(-1).indices
+    return block * BLOCK + within
 
 
 def _by_generate(

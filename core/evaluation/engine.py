@@ -18,9 +18,16 @@ from typing import Any
 from core.evaluation import report, scores
 from core.evaluation.answers import Answer, read_answers
 from core.evaluation.asking import Loaded, Say, run_system
+from core.evaluation.confabulation import SourceFacts
+from core.evaluation.curves import of_training
+from core.evaluation.evidence import nearest_pairs
 from core.evaluation.golden import GoldenQuestion
+from core.evaluation.latency_difference import difference
 from core.evaluation.plan import Plan, check
+from core.evaluation.recorded import Recorded, Timed
+from core.evaluation.strata import strata
 from core.jobdir import EventWriter, write_atomic
+from core.pairs import read_pairs
 
 
 def evaluate(plan: Plan, events: EventWriter, say: Say = print) -> dict[str, Any]:
@@ -41,6 +48,8 @@ def evaluate(plan: Plan, events: EventWriter, say: Say = print) -> dict[str, Any
         "engine": plan.engine,
         "golden_files": [asdict(part) for part in inputs.parts],
     }
+    if plan.left_out:
+        about["left_out"] = dict(plan.left_out)
     if inputs.latency is not None:
         about["serving"] = inputs.latency
     for name, stored in answered.items():
@@ -54,7 +63,10 @@ def evaluate(plan: Plan, events: EventWriter, say: Say = print) -> dict[str, Any
             )
             if in_probe is not None:
                 probed[name] = in_probe
+    if inputs.live_tools is not None:
+        about["live_tools"] = _against_tools(inputs.live_tools, answered)
     events.phase("score")
+    pairs = read_pairs(plan.pairs).pairs if plan.pairs else []
     document = scores.build(
         inputs.golden,
         answered,
@@ -66,6 +78,10 @@ def evaluate(plan: Plan, events: EventWriter, say: Say = print) -> dict[str, Any
         version=plan.version,
         reason=plan.reason,
         about={**about, "wall_s": round(time.time() - began, 2)},
+        source_facts=SourceFacts(pairs) if pairs else None,
+        nearest=nearest_pairs(inputs.golden.questions, pairs),
+        trained=strata(inputs.golden.questions, pairs) if pairs else None,
+        curves=of_training(plan.adapter),
     )
     plan.out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
@@ -90,6 +106,18 @@ def headline_figures(document: Mapping[str, Any]) -> dict[str, Any]:
         },
         "probe": document["probe"],
     }
+
+
+def _against_tools(
+    recorded: Recorded, answered: Mapping[str, Mapping[str, Answer]]
+) -> dict[str, Any]:
+    """What the live tools took, and what each system that was timed takes more or less."""
+    differences = {}
+    for name, answers in answered.items():
+        own = [Timed(i, a.latency_s) for i, a in answers.items() if a.latency_s is not None]
+        if own:
+            differences[name] = difference(own, recorded.requests)
+    return {**recorded.as_dict(), "differences": differences}
 
 
 def _warn_strangers(

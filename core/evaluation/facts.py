@@ -57,6 +57,10 @@ class FactCheck:
         return all(r.matched for r in self.results)
 
     @property
+    def matched(self) -> tuple[str, ...]:
+        return tuple(r.fact for r in self.results if r.matched)
+
+    @property
     def missing(self) -> tuple[str, ...]:
         return tuple(
             f"{r.fact} (says {r.found})" if r.found else r.fact

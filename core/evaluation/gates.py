@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from core.errors import UsageError
 from core.evaluation.metrics import SystemScore, items
 from core.evaluation.paired import Comparison, compare_items
 from core.evaluation.regressions import Regressions
+from core.evaluation.serving import Served, served_at
 from core.evaluation.statistics import (
     Bound,
     Proportion,
@@ -35,7 +36,10 @@ METRICS = (
 
 
 class Gate(Settings):
-    """One target. Exactly one of at_least, at_most (0..1) and below_s (seconds, latency only)."""
+    """One target. Exactly one of at_least, at_most (0..1) and below_s (seconds, latency only).
+
+    at_rate: requests a second at which the server's latency counts; None: the lowest that was measured.
+    """
 
     id: str
     title: str
@@ -43,6 +47,7 @@ class Gate(Settings):
     at_least: float | None = Field(None, gt=0, lt=1)
     at_most: float | None = Field(None, gt=0, lt=1)
     below_s: float | None = Field(None, gt=0)
+    at_rate: float | None = Field(None, gt=0)
     margin: float = Field(0.0, ge=0, lt=1)
     optional: bool = False
     action: str
@@ -55,6 +60,8 @@ class Gate(Settings):
         wanted = ["below_s"] if self.metric == "latency_p95" else ["at_least", "at_most"]
         if len(given) != 1 or given[0] not in wanted:
             raise ValueError(f"{self.metric} needs exactly one of {' or '.join(wanted)}")
+        if self.at_rate is not None and self.metric != "latency_p95":
+            raise ValueError(f"at_rate belongs to latency_p95, not to {self.metric}")
         return self
 
     def bound(self, confidence: float) -> Bound:
@@ -162,16 +169,20 @@ def judge(
     against_retrieval: Comparison | None,
     reason: str = "",
     lost: Regressions | None = None,
+    serving: Mapping[str, Any] | None = None,
+    served_as: Collection[str] = (),
 ) -> list[GateResult]:
     """All gates of one candidate.
 
     probe: "facts", "citation_right" on unseen wording, if measured.  lost: against the previous
-    version; None, where it was not asked, leaves that gate out.
+    version; None, where it was not asked, leaves that gate out.  serving: latency.json, if the
+    candidate was measured at a server; served_as: its names there.
     """
     results = []
     for gate in gates.gates:
         if gate.metric == "latency_p95":
-            results.append(_latency(gate, candidate, gates.confidence))
+            served = served_at(serving, served_as, gate.at_rate)
+            results.append(_latency(gate, candidate, gates.confidence, served))
             continue
         p = candidate.metrics.get(gate.metric)
         if gate.metric.startswith("probe_"):
@@ -231,9 +242,7 @@ def _proportion(gate: Gate, p: Proportion, confidence: float, system: SystemScor
     parts = system.categories if gate.metric == "accuracy" else system.parts.get(gate.metric, {})
     weak = weak_categories(parts, bound) if result != "PASS" and len(parts) > 1 else []
     if weak:
-        named = ", ".join(f"{name} ({w.k}/{w.n})" for name, w in weak)
-        detail += f"; weak: {named}"
-        action += f": {named}"
+        action += ": " + ", ".join(f"{name} ({w.k}/{w.n})" for name, w in weak)
     return GateResult(
         gate.id,
         gate.title,
@@ -250,17 +259,25 @@ def _proportion(gate: Gate, p: Proportion, confidence: float, system: SystemScor
     )
 
 
-def _latency(gate: Gate, candidate: SystemScore, confidence: float) -> GateResult:
+def _latency(
+    gate: Gate, candidate: SystemScore, confidence: float, served: Served | None
+) -> GateResult:
+    """By the server's own figures where there are any, else by the answers that were given alone."""
     assert gate.below_s is not None  # by Gate._one_limit
-    figures = candidate.latency.as_dict()
-    n = len(candidate.latency.seconds)
-    p = candidate.latency.faster_than(gate.below_s)
+    if served is not None:
+        p, p95 = served.within(gate.below_s), (served.p95, served.low, served.high)
+        where = f"at the server, {served.rate:g} requests a second"
+    else:
+        found = candidate.latency.as_dict()
+        p = candidate.latency.faster_than(gate.below_s)
+        p95 = (found["latency_p95"], found["latency_p95_low"], found["latency_p95_high"])
+        where = "one at a time on the host"
     bound = gate.bound(confidence)
     result = verdict(p, bound)
     needed = items_needed(p, bound)
     detail = "not measured"
-    if n:
-        detail = f"{p.k} of {n} answers within {gate.below_s:g} s, one at a time on the host"
+    if p.n:
+        detail = f"{p.k} of {p.n} answers within {gate.below_s:g} s, {where}"
         if result == "UNDECIDED":
             detail += f"; {needed} more like these would decide" if needed else ""
     return GateResult(
@@ -269,10 +286,8 @@ def _latency(gate: Gate, candidate: SystemScore, confidence: float) -> GateResul
         gate.metric,
         gate.target,
         result,
-        figures["latency_p95"],
-        figures["latency_p95_low"],
-        figures["latency_p95_high"],
-        n,
+        *p95,
+        p.n,
         needed,
         gate.action,
         detail,

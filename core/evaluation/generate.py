@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from core.errors import UsageError
 from core.evaluation.answers import Answer, Trace
-from core.evaluation.decode import greedy
+from core.evaluation.decode import Said, fitting, greedy
 from core.evaluation.engines import Question, Unanswered
 from core.evaluation.packing import pack
 from core.evaluation.prompting import Prompter, context_of
@@ -44,22 +44,24 @@ class Generator:
     def answer_alone(self, question: Question) -> Answer:
         """One answer with its latency: from the text of the question to the text of the answer."""
         start = time.perf_counter()
-        answer = self._generate([question], [self.prompt_ids(question.question)])[0]
+        (answer,) = next(self._generate([question], [self.prompt_ids(question.question)]))
         return replace(answer, latency_s=time.perf_counter() - start)
 
     def answer_batches(
         self, questions: Sequence[Question], batch_size: int
     ) -> Iterator[list[Answer]]:
-        """Answers in batches of questions of similar length, the longest first.
+        """Answers as they end, of batches of questions of similar length, the longest first.
 
         The longest first: if memory does not suffice, it shows at once.
         """
         prompter = self._prompter()
         prompts = {q.id: prompter.ids(q.question) for q in questions}
-        by_length = sorted(questions, key=lambda q: (-len(prompts[q.id]), q.id))
-        for start in range(0, len(by_length), batch_size):
-            batch = by_length[start : start + batch_size]
-            yield self._generate(batch, [prompts[q.id] for q in batch])
+        left = sorted(questions, key=lambda q: (-len(prompts[q.id]), q.id))
+        while left:
+            lengths = [len(prompts[q.id]) for q in left]
+            size = fitting(self.model, lengths, self.max_new_tokens, batch_size)
+            batch, left = left[:size], left[size:]
+            yield from self._generate(batch, [prompts[q.id] for q in batch])
 
     def settle(self) -> int:
         return settle_threads(self)
@@ -70,54 +72,39 @@ class Generator:
     def close(self) -> None:
         """Nothing to release: the memory goes with the object."""
 
-    def _generate(self, questions: Sequence[Question], prompts: list[list[int]]) -> list[Answer]:
-        start = time.perf_counter()
-        first: list[float] = []
-        said = greedy(
+    def _generate(
+        self, questions: Sequence[Question], prompts: list[list[int]]
+    ) -> Iterator[list[Answer]]:
+        prompter = self._prompter()
+        for some in greedy(
             self.model,
             prompts,
             max_new_tokens=self.max_new_tokens,
             stop_ids=self.stop_ids,
             pad_id=self.tokenizer.pad_token_id,
             device=self.device,
-            first_token=lambda: first.append(time.perf_counter() - start),
-        )
-        seconds = time.perf_counter() - start
-        prompter = self._prompter()
-        return [
-            self._answer(q.id, prompter, prompt, tokens, len(questions), seconds, first)
-            for q, prompt, tokens in zip(questions, prompts, said, strict=True)
-        ]
+        ):
+            yield [
+                self._answer(questions[said.n].id, prompter, prompts[said.n], said, len(prompts))
+                for said in some
+            ]
 
     def _answer(
-        self,
-        question_id: str,
-        prompter: Prompter,
-        prompt: list[int],
-        tokens: list[int],
-        batch: int,
-        seconds: float,
-        first: list[float],
+        self, question_id: str, prompter: Prompter, prompt: list[int], said: Said, batch: int
     ) -> Answer:
-        ended = bool(tokens) and tokens[-1] in self.stop_ids
-        said = tokens[:-1] if ended else tokens
+        ended = bool(said.tokens) and said.tokens[-1] in self.stop_ids
+        tokens = said.tokens[:-1] if ended else said.tokens
         trace = Trace(
             prompt=prompter.text(prompt),
-            raw=prompter.text(tokens),
+            raw=prompter.text(said.tokens),
             prompt_tokens=len(prompt),
             batch=batch,
-            seconds=seconds,
-            first_token_s=first[0] if first else None,
+            seconds=said.seconds,
+            first_token_s=said.first_s,
             device=self.device,
         )
-        return Answer(
-            question_id,
-            prompter.said(said),
-            None,
-            len(said),
-            "stop" if ended else "length",
-            trace,
-        )
+        finish = "stop" if ended else "length"
+        return Answer(question_id, prompter.said(tokens), None, len(tokens), finish, trace)
 
     def _prompter(self) -> Prompter:
         context = context_of(self.model.config, self.tokenizer)

@@ -32,8 +32,9 @@ class Graded:
 
     deferred: handed over or, where a plain refusal is right, refused.  unsupported: numbers and
     names with digits that nothing supports.  confabulated: these and other names, what cited
-    sources say allowed for.  missing, contradictions, forbidden: why it is wrong.  misplaced: what
-    is wrong stands in the labels, for something else.
+    sources say allowed for.  matched: the facts that are there.  missing,
+    contradictions, forbidden: why it is wrong.  misplaced: what is wrong stands in the labels, for
+    something else.
     """
 
     grade: Grade
@@ -46,6 +47,7 @@ class Graded:
     unsupported: tuple[str, ...] = ()
     confabulated: tuple[str, ...] = ()
     misplaced: bool = False
+    matched: tuple[str, ...] = ()
 
 
 class Grader:
@@ -97,6 +99,7 @@ class Grader:
             unsupported,
             confabulated,
             check.misplaced,
+            check.matched,
         )
 
     def _live(
@@ -107,16 +110,19 @@ class Grader:
         unsupported: tuple[str, ...],
         confabulated: tuple[str, ...],
     ) -> Graded:
-        missing = []
-        if not said.statement:
-            missing.append("a statement that it needs live data")
-        if not said.next_step:
-            missing.append("a next step")
+        wanted = {
+            "a statement that it needs live data": said.statement,
+            "a next step": said.next_step,
+        }
+        matched = [what for what, there in wanted.items() if there]
+        missing = [what for what, there in wanted.items() if not there]
         wrong_tool = bool(said.tools) and said.right_tool is False
         if wrong_tool:
             missing.append(f"a right tool (names {', '.join(said.tools)})")
         if self.question.key_facts:
-            missing += facts.check(self._expected, text).missing
+            check = facts.check(self._expected, text)
+            matched += check.matched
+            missing += check.missing
         grade: Grade = "incorrect" if missing or forbidden else "correct"
         return Graded(
             grade,
@@ -129,4 +135,5 @@ class Grader:
             unsupported,
             confabulated,
             wrong_tool,
+            tuple(matched),
         )

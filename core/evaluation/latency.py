@@ -21,15 +21,17 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import UsageError
+from core.evaluation.latency_difference import difference
 from core.evaluation.openai_http import EndpointFailed
-from core.evaluation.statistics import percentile, percentile_interval
+from core.evaluation.recorded import Recorded, Timed, finite, percentiles
+from core.evaluation.statistics import percentile
 from core.evaluation.targets import Reply, Target
 
 Spacing = Literal["random", "even"]
@@ -192,30 +194,15 @@ def figures(shots: Sequence[Shot]) -> dict[str, Any]:
         "n": len(shots),
         "failed": len(shots) - len(good),
         "errors": dict(Counter(s.error for s in shots if s.error).most_common(10)),
-        "latency": _percentiles([s.latency for s in shots]),
-        "first_token": _percentiles(begins) if any(map(math.isfinite, begins)) else None,
+        "latency": percentiles([s.latency for s in shots]),
+        "latencies_s": sorted(round(s.latency, 6) for s in good),
+        "first_token": percentiles(begins) if any(map(math.isfinite, begins)) else None,
         "answered_per_s": round(len(good) / span, 3) if span else None,
         "tokens_per_s": round(sum(tokens) / span, 2) if tokens and span else None,
-        "tokens_per_s_of_one": _round(percentile(speeds, 0.5)),
-        "tokens_per_answer": _round(percentile([float(t) for t in tokens], 0.5)),
-        "sent_late_p99": _round(percentile(late, 0.99)),
+        "tokens_per_s_of_one": finite(percentile(speeds, 0.5)),
+        "tokens_per_answer": finite(percentile([float(t) for t in tokens], 0.5)),
+        "sent_late_p99": finite(percentile(late, 0.99)),
     }
-
-
-def _percentiles(seconds: Sequence[float]) -> dict[str, dict[str, float | None]]:
-    out = {}
-    for name, q in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
-        low, high = percentile_interval(seconds, q)
-        out[name] = {
-            "s": _round(percentile(seconds, q)),
-            "low": _round(low),
-            "high": _round(high),
-        }
-    return out
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +224,12 @@ def measure(
     load: Load,
     out: Path,
     say: Callable[[str], None],
+    recorded: Mapping[str, Recorded] | None = None,
 ) -> dict[str, Any]:
     """Every target at every rate, on the same schedules; the document, which the caller writes.
 
+    The first target is held against the others at the same rate, request by request, and against
+    `recorded` (name → what was recorded elsewhere).
     Raises UsageError (a rate without requests), EndpointFailed (a target that answers nothing).
     """
     schedules = {
@@ -248,6 +238,7 @@ def measure(
     folder = out / "latency"
     folder.mkdir(parents=True, exist_ok=True)
     results: list[dict[str, Any]] = []
+    timed: dict[tuple[str, float], list[Shot]] = {}
     for target in targets:
         say(f"{target.name}: {target.what}; warming up with {load.warm_up}")
         warm_up(target, questions, load.warm_up)
@@ -277,6 +268,7 @@ def measure(
                     most_in_flight=load.most_in_flight,
                     grace_s=load.grace_s,
                 )
+            timed[target.name, rate] = shots
             found = figures(shots)
             results.append({**about, "raw": f"latency/{file.name}", **found})
             if (found["sent_late_p99"] or 0.0) > LATE_S:
@@ -289,4 +281,29 @@ def measure(
         "questions": len(questions),
         "targets": list(dict.fromkeys(t.name for t in targets)),
         "results": results,
+        "recorded": {name: r.as_dict() for name, r in (recorded or {}).items()},
+        "differences": _differences(targets, timed, recorded or {}),
     }
+
+
+def _differences(
+    targets: Sequence[Target],
+    timed: Mapping[tuple[str, float], list[Shot]],
+    recorded: Mapping[str, Recorded],
+) -> list[dict[str, Any]]:
+    """The first target minus each other, and minus what was recorded, at every rate."""
+    out: list[dict[str, Any]] = []
+    first = targets[0].name if targets else ""
+    for (name, rate), shots in timed.items():
+        if name != first:
+            ours, theirs = (
+                [Timed(str(s.n), s.latency) for s in part] for part in (timed[first, rate], shots)
+            )
+            about = {"target": first, "against": name, "rate": rate}
+            out.append({**about, **difference(ours, theirs)})
+            continue
+        own = [Timed(s.id, s.latency) for s in shots]
+        for elsewhere, record in recorded.items():
+            about = {"target": first, "against": elsewhere, "rate": rate}
+            out.append({**about, **difference(own, record.requests)})
+    return out

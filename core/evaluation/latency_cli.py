@@ -26,6 +26,9 @@ request was due. The live tools are measured in the same way, with the same ques
        "params": {"name": "search_resources", "arguments": {"query": "{question}"}}}
   --against-command 'live=python ask_tools.py {question}'
       runs the command without a shell; without "{question}" the question comes on standard input
+  --mcp-latency FILE
+      what the live tools took was recorded elsewhere: JSONL or CSV with id (of the golden question, if
+      known) and latency_s or latency_ms
 
 example:
   qa-eval latency --endpoint http://127.0.0.1:8000/v1 --model access-qa-v1.2.0 \\
@@ -51,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--against", action="append", default=[], metavar="NAME=URL")
     p.add_argument("--against-body", type=Path, metavar="FILE", help="JSON to post to --against")
     p.add_argument("--against-command", action="append", default=[], metavar="NAME=COMMAND")
+    p.add_argument("--mcp-latency", type=Path, metavar="FILE", help="recorded: .jsonl or .csv")
     p.add_argument("--rate", default="1,4,16", metavar="A,B,…", help="requests a second")
     p.add_argument("--seconds", type=float, default=60.0, metavar="S", help="for each rate")
     p.add_argument("--warmup", type=int, default=5, metavar="N", help="requests before, uncounted")
@@ -69,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from core.evaluation.golden import load_golden
     from core.evaluation.latency import Load, measure
     from core.evaluation.openai_http import Limits
+    from core.evaluation.recorded import read_recorded
     from core.jobdir import write_atomic
 
     def say(text: str) -> None:
@@ -86,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
         grace_s=args.timeout,
     )
     args.out.mkdir(parents=True, exist_ok=True)
-    document = measure(targets, questions, load, args.out, say)
+    recorded = {"mcp": read_recorded(args.mcp_latency)} if args.mcp_latency else {}
+    document = measure(targets, questions, load, args.out, say, recorded)
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     write_atomic(args.out / "latency.json", text.encode("utf-8", "replace"))
     print(text if args.json else table(document), flush=True)
@@ -150,6 +156,18 @@ def table(document: dict[str, Any]) -> str:
             f"{r['target'][:24]:24} {r['rate']:7g} {r['n']:5} {r['failed']:6}  "
             + " ".join(f"{s:20}" for s in shown)
             + f" {tokens}"
+        )
+    for name, r in document["recorded"].items():
+        shown = [_seconds(r["latency"][p]) for p in ("p50", "p95", "p99")]
+        lines.append(
+            f"{name[:15] + ' recorded':24} {'':>7} {r['n']:5} {r['failed']:6}  "
+            + " ".join(f"{s:20}" for s in shown)
+        )
+    for d in document["differences"]:
+        how = "same questions" if d["paired"] else "unpaired"
+        lines.append(
+            f"{d['target']} minus {d['against']} at {d['rate']:g}/s ({how}): "
+            f"P50 {_seconds(d['p50'])} s, P95 {_seconds(d['p95'])} s"
         )
     return "\n".join(lines)
 

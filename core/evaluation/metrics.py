@@ -66,6 +66,8 @@ class Scored:
             "id": self.question.id,
             "category": self.question.category,
             "cluster": self.question.cluster,
+            "set": self.question.set,
+            "canary": self.question.canary,
             "system": system,
             "question": self.question.question,
             "expected_answer": self.question.expected_answer,
@@ -75,12 +77,14 @@ class Scored:
             "cause": self.cause(right_before),
             "deferred": self.graded.deferred,
             "markers": [{"text": t, "class": c} for t, c in self.cited.kept],
+            "matched": list(self.graded.matched),
             "missing": list(self.graded.missing),
             "contradictions": list(self.graded.contradictions),
             "forbidden": list(self.graded.forbidden),
             "unsupported": list(self.graded.unsupported),
             "confabulated": list(self.graded.confabulated),
             "finish": self.answer.finish,
+            "tokens": self.answer.tokens,
             "latency_s": self.answer.latency_s,
             "answer": text[:SHOWN_CHARACTERS],
             "answer_characters": len(text),
@@ -171,6 +175,15 @@ def _supports(
 ) -> list[Support]:
     sources = dict.fromkeys([*cited.sources, *question.expected_sources])
     return [source_facts[s] for s in sources if s in source_facts]
+
+
+def accuracy_by(s: SystemScore, group: Mapping[str, str]) -> dict[str, Proportion]:
+    """Accuracy in each group of questions, canaries left out. group: question id → its group."""
+    groups: dict[str, list[Scored]] = {name: [] for name in dict.fromkeys(group.values())}
+    for row in s.rows:
+        if row.question.id in group and not row.question.canary:
+            groups[group[row.question.id]].append(row)
+    return {name: _share(part, _correct) for name, part in groups.items() if part}
 
 
 def items(first: SystemScore, second: SystemScore) -> list[Item]:

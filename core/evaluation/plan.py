@@ -14,15 +14,19 @@ from core.citations import SourceIndex
 from core.errors import MissingComponent, RegistryNotLoaded, UsageError
 from core.evaluation.engines import ENGINES, EngineName
 from core.evaluation.gates import Gates, gates_from, load_gates, pick_candidate
-from core.evaluation.golden.sets import Part, load_set
+from core.evaluation.golden.sets import Mount, Part, load_set
+from core.evaluation.recorded import Recorded, read_recorded
 from core.evaluation.scores import QuestionSet
 
 MODEL_SYSTEMS = ("base", "base+retrieval", "previous", "tuned")
 KNOWN_SYSTEMS = (*MODEL_SYSTEMS, "retrieval")
 DEFAULT_MODEL = "smollm2-135m"
-BATCH: dict[EngineName, int] = {"transformers": 32, "endpoint": 8, "vllm": 512}
-"""Questions at a time, unless told otherwise. A step of a small model takes hardly longer for 32 rows
-than for one; a server is somebody else's too; vLLM keeps its own batch full."""
+BATCH: dict[EngineName, int] = {"transformers": 256, "endpoint": 8, "vllm": 512}
+"""Questions at a time at most, unless told otherwise. The weights are read once for all rows of a batch,
+so more is faster until memory is short; a server is somebody else's too; vLLM keeps its own batch full."""
+BASELINE_SAMPLE = 4
+"""Questions that a base model is asked alone. Its latency decides nothing, and one answer at a time is
+what an evaluation spends most of its time on."""
 MAX_NEW_TOKENS = 96
 """An answer ends in its citation: one that is cut off has lost it. Of the sample corpus' answers 8 %
 are longer than 64 tokens, 1 % longer than 96."""
@@ -33,13 +37,17 @@ class Plan:
     """What to evaluate, settled before it starts.
 
     systems: of KNOWN_SYSTEMS; stored: system → file of answers given elsewhere.  also: further
-    golden files, mounted beside the first.  sources: rows of the source registry, or a JSONL file of
+    golden files, mounted beside the first.  sets: names of the sets of golden and also, in their order;
+    empty: as configs/golden.yaml names these files.  sources: rows of the source registry, or a JSONL file of
     them.  latency_sample: questions a model is asked alone; check_batches: ask them in a batch too,
     and report whose answer differs.  reason: stated for releasing a candidate that is not better
     than retrieval.  endpoint: address of an OpenAI-compatible API; serve: system → what it is called
     there; api_key_env: name of the variable with its key.  stall_s, timeout_s: seconds a request may
     be silent, and last.  accept_unanswered: score what an endpoint did not answer as not attempted.
-    latency: what `qa-eval latency` measured, to go with the scores.
+    latency: what `qa-eval latency` measured, to go with the scores.  mcp_latency: what the live
+    tools took, recorded elsewhere.  shared: folder of answers that all
+    evaluations on this machine share.  left_out: system → why it is not among `systems`, for the record.
+    given: system → the version or folder it was named by.
     """
 
     golden: Path
@@ -57,12 +65,12 @@ class Plan:
     candidate: str | None = None
     reason: str = ""
     max_new_tokens: int = MAX_NEW_TOKENS
-    batch_size: int = 32
+    batch_size: int = BATCH["transformers"]
     latency_sample: int = 12
     limit: int | None = None
     dtype: str = "bfloat16"
-    reuse: Mapping[str, Path] = field(default_factory=dict)
     also: tuple[Path, ...] = ()
+    sets: tuple[str, ...] = ()
     paraphrases: bool = False
     engine: EngineName = "transformers"
     endpoint: str | None = None
@@ -73,6 +81,10 @@ class Plan:
     accept_unanswered: bool = False
     check_batches: bool = True
     latency: Path | None = None
+    mcp_latency: Path | None = None
+    shared: Path | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, s: Mapping[str, Any], out: Path) -> Plan:
@@ -107,8 +119,8 @@ class Plan:
             latency_sample=int(s.get("latency_sample", 12)),
             limit=s.get("limit"),
             dtype=str(s.get("dtype") or "bfloat16"),
-            reuse={k: Path(v) for k, v in (s.get("reuse") or {}).items() if v},
             also=paths("also"),
+            sets=tuple(s.get("sets") or ()),
             paraphrases=bool(s.get("paraphrases")),
             engine=engine,
             endpoint=s.get("endpoint"),
@@ -119,7 +131,17 @@ class Plan:
             accept_unanswered=bool(s.get("accept_unanswered")),
             check_batches=bool(s.get("check_batches", True)),
             latency=path("latency"),
+            mcp_latency=path("mcp_latency"),
+            shared=path("shared"),
+            left_out=dict(s.get("left_out") or {}),
         )
+
+    def asked_alone(self, system: str) -> int:
+        """How many questions this system is asked one at a time."""
+        names = [*self.systems, *self.stored]
+        judged = pick_candidate(names, self.candidate)
+        few = system.startswith("base") and system != judged
+        return min(BASELINE_SAMPLE, self.latency_sample) if few else self.latency_sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +154,7 @@ class Inputs:
     gates: Gates
     parts: tuple[Part, ...] = ()
     latency: Mapping[str, Any] | None = None
+    live_tools: Recorded | None = None
 
 
 def check(plan: Plan) -> Inputs:
@@ -160,7 +183,7 @@ def check(plan: Plan) -> Inputs:
     pick_candidate(names, plan.candidate)
     if any(name in MODEL_SYSTEMS for name in plan.systems):
         _check_engine(plan)
-    golden, parts = _questions(plan, plan.golden, *plan.also)
+    golden, parts = _questions(plan, plan.golden, *plan.also, names=plan.sets)
     return Inputs(
         golden=golden,
         probe=_questions(plan, plan.probe)[0] if plan.probe else None,
@@ -168,6 +191,7 @@ def check(plan: Plan) -> Inputs:
         gates=plan.gates or load_gates(),
         parts=parts,
         latency=_measured(plan.latency),
+        live_tools=read_recorded(plan.mcp_latency) if plan.mcp_latency else None,
     )
 
 
@@ -221,8 +245,11 @@ def _need_packages() -> None:
             )
 
 
-def _questions(plan: Plan, *files: Path) -> tuple[QuestionSet, tuple[Part, ...]]:
-    found = load_set(files, paraphrases=plan.paraphrases)
+def _questions(
+    plan: Plan, *files: Path, names: Sequence[str] = ()
+) -> tuple[QuestionSet, tuple[Part, ...]]:
+    mounted = [Mount(f, n) for f, n in zip(files, names, strict=True)] if names else files
+    found = load_set(mounted, paraphrases=plan.paraphrases)
     questions = found.questions
     if plan.limit is not None and plan.limit < len(questions):
         step = len(questions) / max(1, plan.limit)  # spread over the file, so over the categories

@@ -35,6 +35,8 @@ def rejudge(scores: Mapping[str, Any], gates: Gates) -> tuple[Decision, list[Gat
         _comparison(_mapping(scores.get("comparisons")).get(f"{name}_vs_retrieval")),
         str(scores.get("stated_reason") or ""),
         regressions(_questions(scores), name),
+        _mapping(_mapping(scores.get("about")).get("serving")),
+        {name, str(scores.get("version") or name)},
     )
     return decide(results), results
 

@@ -10,6 +10,9 @@ category_metrics  NAME → metric → category → {k, n, …}, for naming weak 
 deferral_table, tool_named, confabulated, canaries, causes  NAME → see the modules of those names
 probe        NAME → facts and right citations on unseen wording of trained facts, or null
 questions    one row a question and system: grade, markers with classes, deferred or not
+nearest      question id → the training pairs nearest to it
+contamination, strata  what the pairs give away, and NAME → accuracy by it
+trained      question id → its stratum, and the pairs that say its facts
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.citations import SourceIndex
+from core.contamination import Contamination
 from core.evaluation.answers import Answer
 from core.evaluation.causes import count
 from core.evaluation.confabulation import Support
@@ -35,7 +39,7 @@ from core.evaluation.gates import (
 )
 from core.evaluation.golden import GoldenQuestion
 from core.evaluation.grading import Grader
-from core.evaluation.metrics import Scored, SystemScore, score
+from core.evaluation.metrics import Scored, SystemScore, accuracy_by, score
 from core.evaluation.paired import Comparison
 from core.evaluation.regressions import PREVIOUS, regressions
 from core.evaluation.statistics import Proportion, verdict, wilson
@@ -67,13 +71,18 @@ def build(
     about: Mapping[str, Any] | None = None,
     curves: Sequence[Mapping[str, Any]] | None = None,
     source_facts: Mapping[str, Support] | None = None,
+    nearest: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    trained: Contamination | None = None,
 ) -> dict[str, Any]:
     """Score every system on the same questions and judge the candidate.
 
     curves: {step, recall, fabricated, refusal} over training, passed through.  source_facts: source
-    id → what is known of it (core.evaluation.confabulation.SourceFacts of the pairs).
+    id → what is known of it (core.evaluation.confabulation.SourceFacts of the pairs).  nearest:
+    question id → training pairs nearest to it, passed through.  trained: what the training pairs
+    give away of the questions (core.evaluation.strata).
     reason: stated reason for releasing a candidate that is not better than retrieval.
-    about: how the answers came about (device, models …), passed through.
+    about: how the answers came about (device, models …), passed through; what `serving` in it says
+    of the candidate's latency at a server goes before that of answers given here.
     Raises RegistryNotLoaded without sources, UsageError if the candidate is no system here.
     """
     names = sorted(answers, key=lambda n: (ORDER.index(n) if n in ORDER else len(ORDER), n))
@@ -105,6 +114,8 @@ def build(
         comparisons.get(f"{chosen}_vs_retrieval"),
         reason,
         regressions(rows, chosen),
+        (about or {}).get("serving"),
+        {chosen, version or chosen},
     )
     decision = decide(results)
     document: dict[str, Any] = {
@@ -147,9 +158,25 @@ def build(
         "questions": rows,
         "probe_questions": probe_rows,
     }
+    if nearest:
+        document["nearest"] = {question: list(pairs) for question, pairs in nearest.items()}
+    if trained is not None:
+        document |= _by_training(systems, trained)
     if curves:
         document["curves"] = [dict(point) for point in curves]
     return document
+
+
+def _by_training(systems: Mapping[str, SystemScore], trained: Contamination) -> dict[str, Any]:
+    stratum = {f.golden_id: str(f.stratum) for f in trained.findings}
+    return {
+        "contamination": {k: v for k, v in trained.as_json().items() if k != "items"},
+        "strata": {name: _dicts(accuracy_by(s, stratum)) for name, s in systems.items()},
+        "trained": {
+            f.golden_id: {"stratum": f.stratum, "fact_pairs": list(f.fact_pairs)}
+            for f in trained.findings
+        },
+    }
 
 
 def _rows(systems: Mapping[str, SystemScore], candidate: str) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from core import base_models
 from core.errors import NotFound, RegistryError, UsageError
 from core.evaluation import augment, retrieval
+from core.evaluation.decode import REVISION
 from core.evaluation.engines import Engine
 from core.evaluation.plan import Plan
 
@@ -54,6 +55,7 @@ def _loaded(name: str, plan: Plan) -> dict[str, Any]:
         "adapter": base_models.sha256(weights) if weights and weights.is_file() else None,
         "dtype": plan.dtype,
         "max_new_tokens": plan.max_new_tokens,
+        "decoder": REVISION,
     }
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import UsageError
-from core.evaluation.answers import Answer, AnswerLog, read_answers, read_meta
+from core.evaluation.answers import Answer, AnswerLog, Trace, read_answers, read_meta
+from core.evaluation.shared_answers import SharedAnswers
 
 ABOUT = {"base_model": "tiny", "max_new_tokens": 8}
 
@@ -91,18 +92,34 @@ def test_answers_of_another_model_are_put_aside_not_mixed(tmp_path: Path) -> Non
     assert read_meta(file) == {**ABOUT, "adapter": "abc"}
 
 
-def test_reuse_takes_only_what_is_the_same(tmp_path: Path) -> None:
-    earlier = AnswerLog(tmp_path / "one" / "base.jsonl", ABOUT)
-    earlier.add(Answer("q1", "x", 0.5), "same")
-    earlier.add(Answer("q2", "y"), "old wording")
-    earlier.close()
-    wanted = {"q1": "same", "q2": "new wording", "q3": "not there"}
-    log = AnswerLog(tmp_path / "two" / "base.jsonl", ABOUT)
-    assert log.reuse(tmp_path / "one" / "base.jsonl", ABOUT, wanted) == 1
-    assert log.done["q1"].latency_s == 0.5 and "q2" not in log.done
-    other = AnswerLog(tmp_path / "three" / "base.jsonl", {"base_model": "other"})
-    assert other.reuse(tmp_path / "one" / "base.jsonl", {"base_model": "other"}, wanted) == 0
-    assert other.reuse(tmp_path / "nowhere.jsonl", ABOUT, wanted) == 0
+def test_shared_answers_are_found_by_model_and_wording(tmp_path: Path) -> None:
+    with SharedAnswers(tmp_path, {**ABOUT, "retrieval": {"top": 3}}) as shared:
+        shared.add("same", Answer("q1", "x", 0.5, 3, "stop", Trace("prompt", "raw")))
+        shared.add("in a batch", Answer("q2", "y"))
+    # the pairs that were searched do not matter: what they gave stands in the wording
+    with SharedAnswers(tmp_path, ABOUT) as shared:
+        found = shared.find("same", timed=True)
+        assert found is not None and (found["answer"], found["latency_s"]) == ("x", 0.5)
+        assert found["prompt"] == "prompt" and "id" not in found and "asked" not in found
+        assert shared.find("in a batch") is not None and shared.find("Same") is None
+        assert shared.find("in a batch", timed=True) is None
+        # given alone since: that one is the better
+        shared.add("in a batch", Answer("q2", "y", 1.5))
+        assert shared.find("in a batch", timed=True) is not None
+    with SharedAnswers(tmp_path, {**ABOUT, "adapter": "abc"}) as shared:
+        assert shared.find("same") is None
+    with SharedAnswers(tmp_path, ABOUT) as shared:
+        assert (shared.find("in a batch") or {})["latency_s"] == 1.5
+
+
+def test_what_is_taken_over_is_marked_and_stays_so_after_a_stop(tmp_path: Path) -> None:
+    log = AnswerLog(tmp_path / "a.jsonl", ABOUT)
+    log.take("q1", "What?", {"answer": "x", "latency_s": 0.5, "prompt": "p", "reused": True})
+    log.add(Answer("q2", "y"), "Who?")
+    log.close()
+    again = AnswerLog(tmp_path / "a.jsonl", ABOUT)
+    assert again.has("q1", "What?") and again.done["q1"].latency_s == 0.5
+    assert again.reused == {"q1"}
 
 
 def test_rows_tie_an_answer_to_its_wording(tmp_path: Path) -> None:

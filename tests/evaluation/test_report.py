@@ -86,7 +86,8 @@ def test_the_page_has_every_part_in_the_order_of_a_reader(page: str) -> None:
     found = proper(page)
     assert found.titles == [
         "Systems on the same questions", "Gates, and what to do",
-        "Against the nearest stored answer", "Over the training", "Categories",
+        "Against the nearest stored answer", "Latency at the server, and of the live tools",
+        "Over the training", "Categories",
         "Against access-qa-v1.0.0", "Why answers fail", "Worst answers (8 shown)", "Data",
         "Configuration", "Signatures", "Hashes", "How to read this",
     ]  # fmt: skip

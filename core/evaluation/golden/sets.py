@@ -53,6 +53,7 @@ class MountEntry(settings.Settings):
 
 class GoldenConfig(settings.Settings):
     golden: tuple[MountEntry, ...]
+    paraphrases: bool = False
 
 
 def mounts(config: Path | None = None) -> tuple[Mount, ...]:
@@ -68,6 +69,12 @@ def mounts(config: Path | None = None) -> tuple[Mount, ...]:
     if not found:
         raise whole(str(config), "mounts no golden file", "name one under `golden:`")
     return tuple(Mount(config.parent / m.file, m.set, m.optional) for m in found)
+
+
+def asks_paraphrases(config: Path | None = None) -> bool:
+    """Whether `configs/golden.yaml` wants every item's paraphrases asked too. Raises SettingsError."""
+    config = config or locations.configs() / "golden.yaml"
+    return config.is_file() and settings.load(config, GoldenConfig).paraphrases
 
 
 def beside(path: Path, config: Path | None = None) -> tuple[Mount, ...]:

@@ -176,8 +176,8 @@ def _curves(c: Curves, ink: Colours) -> Any:
     if c.series:
         axes = figure.add_subplot(grid[0])
         _dress(axes, ink, c.title)
-        colours = {"recall": ink.main, "fabricated citations": ink.bad, "refusals": ink.unsure}
-        dashes = {"recall": "-", "fabricated citations": "--", "refusals": ":"}
+        colours = {"recall": ink.main, "fabricated": ink.bad, "refusals": ink.unsure}
+        dashes = {"recall": "-", "fabricated": "--", "refusals": ":"}
         for name, points in c.series:
             xs, ys = [p[0] for p in points], [p[1] * 100 for p in points]
             axes.plot(xs, ys, dashes.get(name, "-"), color=colours.get(name, ink.dim),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.evaluation.pages import answers, categories, figures, record, training
+from core.evaluation.pages import answers, categories, figures, record, serving, training
 from core.evaluation.pages.dossier import Dossier
 from core.evaluation.pages.fields import count, mapping, one_line, texts
 from core.evaluation.pages.model import Line, Page, Section, line
@@ -30,6 +30,7 @@ def _sections(d: Dossier) -> Iterator[Section]:
     yield from figures.systems(s)
     yield from figures.gates(s)
     yield from figures.comparisons(s)
+    yield from serving.serving(s)
     yield from training.training(d)
     yield from categories.categories(s)
     yield from answers.flips(d)

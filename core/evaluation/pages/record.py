@@ -9,6 +9,7 @@ from core.evaluation.pages import words
 from core.evaluation.pages.dossier import Dossier
 from core.evaluation.pages.fields import (
     DASH,
+    candidate,
     count,
     mapping,
     moment,
@@ -16,6 +17,7 @@ from core.evaluation.pages.fields import (
     one_line,
     rows,
     share,
+    system_name,
     texts,
 )
 from core.evaluation.pages.fields import words as spaced
@@ -48,6 +50,7 @@ def data(d: Dossier) -> Iterator[Section]:
     asked = [line(f"golden set: {count(golden.get('n')):,} questions")] if golden else []
     if probe:
         asked.append(line(f"probe on unseen wording: {count(probe.get('n')):,} questions"))
+    asked += _asked(mapping(d.scores.get("about")), candidate(d.scores))
     rules = sorted({str(r.get("rule")) for r in rows(d.scores.get("questions")) if r.get("rule")})
     if rules:
         asked.append(line(f"graded by: {', '.join(spaced(r) for r in rules[:12])}"))
@@ -55,6 +58,27 @@ def data(d: Dossier) -> Iterator[Section]:
         blocks.append(Points(tuple(asked)))
     if blocks:
         yield Section("Data", tuple(blocks))
+
+
+def _asked(about: Mapping[str, Any], own: str) -> list[Line]:
+    """Which files the questions came from, whose answers are older, and who was not asked."""
+    parts = rows(about.get("golden_files"))
+    out = []
+    if len(parts) > 1:
+        named = (f"{one_line(p.get('name') or DASH, 40)} {count(p.get('items'))}" for p in parts)
+        out.append(line(f"golden files: {', '.join(named)}"))
+    reused = {
+        system_name(str(n), own): count(mapping(m).get("reused"))
+        for n, m in mapping(about.get("systems")).items()
+    }
+    if any(reused.values()):
+        told = ", ".join(f"{one_line(n, 40)} {k}" for n, k in reused.items() if k)
+        out.append(line(f"answers taken from earlier evaluations on the host: {told}"))
+    out += [
+        line(f"{system_name(str(name), own)} was not asked: {one_line(why, 200)}")
+        for name, why in mapping(about.get("left_out")).items()
+    ]
+    return out
 
 
 def _breakdown(title: str, counts: Mapping[str, Any]) -> list[Block]:

@@ -9,7 +9,7 @@ from core.evaluation.pages.dossier import Dossier
 from core.evaluation.pages.fields import mapping, number, rows, share
 from core.evaluation.pages.model import Block, Curves, Para, Picture, Section, Table, line
 
-CURVES = (("recall", "recall"), ("fabricated", "fabricated citations"), ("refusal", "refusals"))
+CURVES = (("recall", "recall"), ("fabricated", "fabricated"), ("refusal", "refusals"))
 
 
 def training(d: Dossier) -> Iterator[Section]:

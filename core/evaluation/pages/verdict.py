@@ -97,10 +97,10 @@ def named_action(gate: Mapping[str, Any], s: Scores) -> str:
     action = one_line(gate.get("action") or "", 400)
     if gate.get("n") == 0:
         return f"Measure it{f' first; then: {action}' if action else ''}"
-    if gate.get("metric") != "accuracy" or gate.get("gate") == "retrieval":
-        return action
     for name in mapping(mapping(s.get("categories")).get(candidate(s))):
         action = action.replace(str(name), words(name)) if name else action
+    if gate.get("metric") != "accuracy" or gate.get("gate") == "retrieval":
+        return action
     weak = [(name, m) for name, m in weak_areas(s) if name not in action]
     if not weak:
         return action
