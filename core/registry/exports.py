@@ -5,7 +5,7 @@
     snapshots/dataset-….json
     pairs/3f.jsonl                    the pairs' text, by the first two digits of their hash
     audit/000001.jsonl                a thousand rows each; a file that is full never changes again
-    sources.jsonl  checklist.jsonl  evidence.jsonl  decisions.jsonl
+    sources.jsonl  checklist.jsonl  evidence.jsonl  decisions.jsonl  corrections.jsonl
 
 Both are deterministic: sorted keys, stable names, no time of export. Import: imports.py.
 """
@@ -36,6 +36,7 @@ KEYS = {
     "checklist": portable.ITEMS,
     "evidence": portable.EVIDENCE,
     "decisions": portable.DECISIONS,
+    "corrections": portable.CORRECTIONS,
     "sources": portable.SOURCES,
     "audit": portable.AUDIT,
 }
@@ -43,7 +44,8 @@ KEYS = {
 
 _FILES = (portable.VERSIONS, portable.SNAPSHOTS, portable.EVALUATIONS, portable.DEPLOYMENTS,
           portable.APPROVALS, portable.RELEASES)  # fmt: skip
-LINES = (portable.SOURCES, portable.ITEMS, portable.EVIDENCE, portable.DECISIONS)
+LINES = (portable.SOURCES, portable.ITEMS, portable.EVIDENCE, portable.DECISIONS,
+         portable.CORRECTIONS)  # fmt: skip
 FOLDERS = (*(s.name for s in _FILES), "pairs", "audit")
 
 

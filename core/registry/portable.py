@@ -1,9 +1,9 @@
 """The registry's record as plain JSON values, section by section, and back into an empty registry.
 
 What is in: versions, snapshots with their manifests, evaluations, deployments with gates and
-evidence, approvals, releases that have ended, the pilot's items with evidence, decisions, sources, and
-the audit. What is not: jobs, counts of unknown sources and metric points, which are observations of
-one desk; and the text of pairs, which is apart (`contents`).
+evidence, approvals, releases that have ended, the pilot's items with evidence, decisions, corrections,
+sources, and the audit. What is not: jobs, counts of unknown sources and metric points, which are
+observations of one desk; and the text of pairs, which is apart (`contents`).
 
 Values go out as stored. Rows are in an order that follows from the content, so the same registry
 always gives the same bytes.
@@ -190,8 +190,9 @@ RELEASES = Section(
 ITEMS = Section("checklist", "checklist_items", "position, id")
 EVIDENCE = Section("evidence", "evidence", "id")
 DECISIONS = Section("decisions", "decisions", "id")
+CORRECTIONS = Section("corrections", "corrections", "id")
 SOURCES = Section("sources", "sources", "source_id")
 AUDIT = Section("audit", "audit", "seq")
 
 SECTIONS = (SNAPSHOTS, VERSIONS, EVALUATIONS, DEPLOYMENTS, APPROVALS, RELEASES, ITEMS, EVIDENCE,
-            DECISIONS, SOURCES, AUDIT)  # fmt: skip
+            DECISIONS, CORRECTIONS, SOURCES, AUDIT)  # fmt: skip

@@ -237,6 +237,8 @@ def _kind(name: str) -> str:
 def _rank(config: Mapping[str, Any], name: str) -> int | None:
     if config.get("rank_pattern"):
         return None  # ranks differ by module: PEFT matches them with expressions
+    if config.get("target_parameters") and ".experts." in name:
+        return None  # the experts' factors are stacked in one tensor
     rank = config.get("r")
     return rank if isinstance(rank, int) and not isinstance(rank, bool) else None
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 MIGRATION_SET = "registry"
-MIGRATIONS = ("m001_memory", "m002_search", "m003_release", "m004_ledger", "m005_sources")
+MIGRATIONS = ("m001_memory", "m002_search", "m003_release", "m004_ledger", "m005_sources",
+              "m006_corrections")  # fmt: skip
 """Names of the migrations in migrations/, so that an up-to-date file opens without importing them.
 Each names a file and the function in it; they apply in this order."""
 
