@@ -1,14 +1,20 @@
-"""A Series drawn in braille dots: pure, any size."""
+"""A Series drawn in braille dots: pure, any size, in time proportional to the width."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 
 from tui.series import Series
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # [column][row] of one cell
+# which dot columns are drawn: runs differ in shape, not only in colour
+SHAPES: dict[str, Callable[[int], bool]] = {
+    "whole": lambda column: True,
+    "dashed": lambda column: column % 6 < 3,
+    "dotted": lambda column: column % 3 == 0,
+}
 
 
 def scale(low: float, high: float, dots: int, *, log: bool) -> Callable[[float], int] | None:
@@ -31,44 +37,71 @@ def scale(low: float, high: float, dots: int, *, log: bool) -> Callable[[float],
     return row
 
 
-def draw(
-    series: Series, width: int, height: int, *, last_step: float | None = None, log: bool = False
-) -> tuple[list[str], tuple[float, float] | None]:
-    """(rows of braille text, (lowest, highest) drawn).
+def bounds(
+    runs: Sequence[Series], window: tuple[float, float], *, log: bool = False
+) -> tuple[float, float] | None:
+    """Lowest and highest value of all runs at the steps of `window`, both ends included.
 
-    The whole width stands for steps from the first to `last_step` (default: the newest). Each dot
+    On a logarithmic axis zero and below have no place: the lowest is then above zero.
+    """
+    low, high = math.inf, -math.inf
+    for run in runs:
+        start, stop = bisect_left(run.steps, window[0]), bisect_right(run.steps, window[1])
+        found = run.bounds(start, stop)
+        if found is None or (log and found[1] <= 0):
+            continue
+        low = min(low, run.least if log and found[0] <= 0 else found[0])
+        high = max(high, found[1])
+    return (low, high) if low <= high else None
+
+
+def draw(
+    series: Series,
+    width: int,
+    height: int,
+    window: tuple[float, float],
+    limits: tuple[float, float],
+    *,
+    log: bool = False,
+    shape: str = "whole",
+) -> list[str]:
+    """Rows of braille text; blank cells are U+2800.
+
+    The whole width stands for the steps of `window`, the height for the values of `limits`. Each dot
     column spans from its lowest to its highest value; gaps (values that are not finite) stay open.
     """
     columns, dots = width * 2, height * 4
     grid = [bytearray(width) for _ in range(height)]
-    bounds = series.bounds(0, len(series))
-    rows = ["".join(chr(0x2800 + c) for c in line) for line in grid]
-    if bounds is None or columns < 2 or height < 1:
-        return rows, None
-    if log:  # zero and below have no place on a logarithmic axis
-        smallest = bounds[0]
-        if smallest <= 0:
-            positive = [v for v in series.values if v > 0 and math.isfinite(v)]
-            if not positive:
-                return rows, None
-            smallest = min(positive)
-        bounds = (smallest, bounds[1])
-    to_row = scale(*bounds, dots, log=log)
-    if to_row is None:
-        return rows, None
-    first = series.steps[0]
-    last = max(series.steps[-1], last_step if last_step is not None else first)
-    span = max(last - first, 1e-9)
+    to_row = scale(*limits, dots, log=log) if columns >= 2 and height >= 1 else None
+    if to_row is not None:
+        _curve(series, grid, window, limits[0], to_row, log, SHAPES[shape])
+    return ["".join(chr(0x2800 + c) for c in line) for line in grid]
+
+
+def _curve(
+    series: Series,
+    grid: list[bytearray],
+    window: tuple[float, float],
+    floor: float,
+    to_row: Callable[[float], int],
+    log: bool,
+    shown: Callable[[int], bool],
+) -> None:
+    columns = len(grid[0]) * 2
+    first, span = window[0], max(window[1] - window[0], 1e-9)
 
     def put(column: int, top: int, bottom: int) -> None:
-        for dot in range(top, bottom + 1):
-            grid[dot // 4][column // 2] |= _DOTS[column % 2][dot % 4]
+        if shown(column):
+            for dot in range(top, bottom + 1):
+                grid[dot // 4][column // 2] |= _DOTS[column % 2][dot % 4]
 
     before: tuple[int, int] | None = None  # column and dot row of the last value drawn
-    start = 0
+    start = bisect_left(series.steps, first)
+    end = bisect_right(series.steps, window[1])
     for column in range(columns):
         edge = first + span * (column + 1) / columns
-        stop = len(series) if column == columns - 1 else bisect_left(series.steps, edge, start)
+        last = column == columns - 1
+        stop = end if last else bisect_left(series.steps, edge, start, end)
         if stop == start:
             continue
         found = series.bounds(start, stop)
@@ -76,16 +109,14 @@ def draw(
             before, start = None, stop
             continue
         low, high = found
-        top, bottom = to_row(high), to_row(max(low, bounds[0]) if log else low)
+        top, bottom = to_row(high), to_row(max(low, floor) if log else low)
         opening = series.values[start]
-        enter = to_row(opening) if math.isfinite(opening) else top
         if before is not None and math.isfinite(opening):
-            _connect(put, before, (column, enter))
+            _connect(put, before, (column, to_row(opening)))
         put(column, top, bottom)
         closing = series.values[stop - 1]
         before = (column, to_row(closing)) if math.isfinite(closing) else None
         start = stop
-    return ["".join(chr(0x2800 + c) for c in line) for line in grid], bounds
 
 
 def _connect(put: Callable[[int, int, int], None], a: tuple[int, int], b: tuple[int, int]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 from rich.text import Text
 from textual import events, on
@@ -52,6 +52,12 @@ class Dialog(ModalScreen[R], Generic[R]):
         & .gap { margin-top: 1; }
         & RowList { height: auto; max-height: 12; margin-top: 1; }
         &.-danger > #box { border: round $error; border-title-color: $error; }
+        &.-production > #box {
+            border: heavy $error;
+            border-title-color: $background;
+            border-title-background: $error;
+            border-title-style: bold;
+        }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel", show=False)]
@@ -60,6 +66,13 @@ class Dialog(ModalScreen[R], Generic[R]):
         super().__init__()
         self._title, self._body, self._hint = title, body, hint
         self.set_class(danger, "-danger")
+
+    def acting_on(self, environment: str) -> Self:
+        """What reaches users is framed in another colour, and says so."""
+        if environment == "production":
+            self._title = f"PRODUCTION · {self._title}"
+            self.add_class("-production")
+        return self
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
@@ -128,55 +141,24 @@ class Choose(Dialog[str]):
         self.dismiss(name)
 
 
-class StartTraining(Choose):
-    """Pick a recipe; `m` toggles the smoke run, `y` starts. The text says what will run."""
-
-    def __init__(self, recipes: Sequence[str], host: str) -> None:
-        rows = [(r, text(clean.line(r, 60))) for r in recipes]
-        super().__init__("Start training", Text(), rows, hint="y starts · m smoke run")
-        self._host = host
-        self.smoke = False
-
-    @on(OptionList.OptionHighlighted)
-    def describe(self) -> None:
-        from tui.present import jobs
-
-        chosen = self.query_one(RowList).chosen
-        if chosen is None:
-            body = text(("No recipe found. ", "strong"), "Put one into configs/recipes/.")
-        else:
-            body = jobs.start_text(chosen, self._host, smoke=self.smoke)
-        self.query_one("#body", Static).update(body)
-
-    def pick(self, name: str | None) -> None:
-        self.notify("press y to start", markup=False, timeout=3)
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.describe()
-
-    def on_key(self, event: events.Key) -> None:
-        chosen = self.query_one(RowList).chosen
-        if event.key == "m":
-            event.stop()
-            self.smoke = not self.smoke
-            self.describe()
-        elif event.key == "y" and chosen is not None:
-            event.stop()
-            self.dismiss(chosen)
-
-
 class Ask(Dialog[str]):
-    """A typed text of at least `least` characters."""
+    """A typed text of at least `least` characters. value: what stands there at first."""
 
     def __init__(
-        self, title: str, body: Text, *, verb: str, placeholder: str = "", least: int = 3
+        self,
+        title: str,
+        body: Text,
+        *,
+        verb: str,
+        placeholder: str = "",
+        least: int = 3,
+        value: str = "",
     ) -> None:
         super().__init__(title, body, hint=f"enter {verb} · esc cancels")
-        self._placeholder, self._least = placeholder, least
+        self._placeholder, self._least, self._value = placeholder, least, value
 
     def fields(self) -> ComposeResult:
-        yield Input(placeholder=self._placeholder, classes="field gap", id="answer")
+        yield Input(self._value, placeholder=self._placeholder, classes="field gap", id="answer")
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:

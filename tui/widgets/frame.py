@@ -8,7 +8,8 @@ from rich.text import Text
 from textual import events
 from textual.widget import Widget
 
-from tui.present import frame
+from tui.bindings import EVERYWHERE
+from tui.present import frame, strip
 
 if TYPE_CHECKING:
     from tui.app import ControlCentre
@@ -21,10 +22,13 @@ class _Row(Widget, can_focus=False):
     """
     ALLOW_SELECT = False
 
-    def on_click(self, event: events.Click) -> None:
-        key = event.style.meta.get("press")
+    async def on_click(self, event: events.Click) -> None:
+        """A key of the key bar is pressed; other parts lead to where they are shown in full."""
+        key, action = event.style.meta.get("press"), event.style.meta.get("act")
         if key:
             self.app.simulate_key(key)
+        elif action:
+            await self.app.run_action(action)
 
     @property
     def centre(self) -> ControlCentre:
@@ -47,12 +51,15 @@ class StatusStrip(_Row):
 
     def render(self) -> Text:
         desk = self.centre.desk
-        return frame.strip(
+        return strip.row(
             self.size.width,
             host=desk.host_name,
             link=desk.link(),
             gauge=desk.reading(),
             overview=self.centre.overview,
+            production=self.centre.production,
+            read_only=self.centre.read_only,
+            reconnect=self.centre.key("reconnect"),
         )
 
 
@@ -89,5 +96,6 @@ class KeyBar(_Row):
         return frame.key_bar(
             self.size.width,
             screen.place.keys,
-            lambda key: screen.why_not(key.action) is not None,
+            lambda key: screen.blocked(key) is not None,
+            self.centre.keymap.keys(EVERYWHERE),
         )

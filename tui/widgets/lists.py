@@ -10,29 +10,32 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, OptionList
 from textual.widgets.option_list import Option
 
+from tui.bindings import LISTS
 from tui.present.words import text
+from tui.widgets.finding import Finds
 
+WHOLE = 400  # cells: a row drawn this wide is cut nowhere
 Row = tuple[str | None, Callable[[int], Text]]
 
-_VI: list[BindingType] = [
-    Binding("j", "cursor_down", show=False),
-    Binding("k", "cursor_up", show=False),
-    Binding("ctrl+d", "page_down", show=False),
-    Binding("ctrl+u", "page_up", show=False),
-]
+
+def vi(**actions: str) -> list[BindingType]:
+    """The keys of a list from the one table; actions: what the widget calls it, where it differs.
+
+    Arrows, home and end are Textual's own and stay whatever the operator's key map says.
+    """
+    return [
+        Binding(row.key.split(",")[0], actions.get(row.action, row.action), show=False, id=row.id)
+        for row in LISTS
+    ]
 
 
-class RowList(OptionList):
+class RowList(Finds, OptionList):
     """A list of one-line rows by id; rows without an id are headings.
 
     `fill` keeps the highlighted id, so a refresh never moves the operator's place.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *_VI,
-        Binding("g", "first", show=False),
-        Binding("G", "last", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = vi()
 
     DEFAULT_CSS = """
     RowList {
@@ -101,15 +104,28 @@ class RowList(OptionList):
         else:
             self.highlighted = next((n for n, i in enumerate(names) if i is not None), None)
 
+    # finding
 
-class RowTable(DataTable[Text]):
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        can = self.can_find(action)
+        return super().check_action(action, parameters) if can is None else can
+
+    def row_texts(self) -> Sequence[str]:
+        return [draw(WHOLE).plain if name is not None else "" for name, draw in self._rows]
+
+    def row_now(self) -> int:
+        return -1 if self.highlighted is None else self.highlighted
+
+    def go_row(self, index: int) -> None:
+        self.highlighted = index
+
+
+class RowTable(Finds, DataTable[Text]):
     """A table of Text cells, one row a key."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *_VI,
-        Binding("g", "scroll_top", show=False),
-        Binding("G", "scroll_bottom", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = vi(
+        first="scroll_top", last="scroll_bottom", select="select_cursor"
+    )
 
     DEFAULT_CSS = """
     RowTable {
@@ -155,3 +171,18 @@ class RowTable(DataTable[Text]):
             return None
         key: Any = self.coordinate_to_cell_key(self.cursor_coordinate).row_key
         return str(key.value)
+
+    # finding
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        can = self.can_find(action)
+        return super().check_action(action, parameters) if can is None else can
+
+    def row_texts(self) -> Sequence[str]:
+        return [" ".join(c.plain for c in self.get_row(row.key)) for row in self.ordered_rows]
+
+    def row_now(self) -> int:
+        return self.cursor_row if self.row_count else -1
+
+    def go_row(self, index: int) -> None:
+        self.move_cursor(row=index)

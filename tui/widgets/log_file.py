@@ -1,259 +1,291 @@
-"""Lines of a growing file by number, without holding the file or an offset for each line.
+"""Lines of a growing log by number, over all that is kept of it.
 
-For every full 64 KiB block the number of newlines up to its end is kept: 130 KB for 1 GB of log. Line
-n is found by bisection, then one block is read. All reads are bounded, so a 100 MB line costs no
-more than a short one.
+A log that was cut short or replaced goes on in a new file; what came before stays in front of it, as
+far as it can still be read, with a line that says where the seam is. The numbers of the lines go on.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from array import array
-from bisect import bisect_left
-from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
-BLOCK = 64 * 1024
-STEP = 1024 * 1024
-LINE_CAP = 8 * 1024  # of a longer line the beginning is read; of a progress line the end
-CACHED_BLOCKS = 64
+from tui.widgets.log_index import BLOCK, STEP, LineIndex, OpenFile
+from tui.widgets.log_query import Query
+from tui.widgets.log_scan import Scan
+
+LINE_CAP = 16 * 1024  # of a longer line a part of this size is read
+MAX_PARTS = 51
+INLINE = STEP  # bytes that are counted at once; more is counted in a thread
 
 
-class LogFile:
-    """An index over `path`. Not thread-safe, except `find`, which opens the file on its own."""
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """What is read of one line. data: bytes of it.  origin: how many bytes of the line come before
+    (0 unless it is longer than LINE_CAP).  length: bytes of the line's last state.  seam: not a line
+    of the log, but where one file ends and the next begins.  source: which of several logs."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = 0  # bytes of the file when last looked at
-        self.indexed = 0  # bytes counted so far
-        self.generation = 0  # rises when the file was replaced or cut short
-        self._fd: int | None = None
-        self._inode = 0
-        self._forget()
+    data: bytes = b""
+    origin: int = 0
+    length: int = 0
+    seam: bool = False
+    source: int = 0
 
-    def _forget(self) -> None:
-        self.size = self.indexed = 0
-        self._before: array[int] = array("Q")  # newlines up to the end of each full block
-        self._open_newlines = 0  # newlines in the block that is not full yet
-        self._ends_open = False  # last indexed byte is not a newline
-        self._blocks: OrderedDict[int, list[int]] = OrderedDict()
 
-    def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+@dataclass(slots=True)
+class Part:
+    """One file of the log; `seam` is said after it once another file follows. index: None where
+    nothing is left of the file."""
 
-    @property
-    def complete(self) -> bool:
-        return self.indexed >= self.size
+    index: LineIndex | None
+    path: Path
+    seam: str = ""
 
     @property
     def lines(self) -> int:
-        """Lines counted so far; a last line without newline counts."""
-        return self._newlines() + (1 if self._ends_open else 0)
+        return self.index.lines if self.index is not None else 0
+
+
+class LogFile:
+    """The log at `path`. To be used from one thread; the counting has its own."""
+
+    sources = 1
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.generation = 0  # rises when numbers do not mean the same lines any more
+        self.parts: list[Part] = []
+        self._stop = Event()
+        self._counting: Thread | None = None
+        self._earlier()
+
+    def close(self) -> None:
+        """Ends the counting; what is open is closed with the last one who reads it."""
+        self._stop.set()
+
+    def _earlier(self) -> None:
+        """The segments that a mirror kept of this log."""
+        from remote.segments import SEAMS, segments
+
+        folder = self.path.parent
+        older = segments(folder, self.path.name)[:-1] if (folder / SEAMS).is_file() else []
+        for path in older[-MAX_PARTS + 1 :]:
+            try:
+                file = OpenFile(path)
+                index = LineIndex(file, path.stat().st_size)
+            except OSError:
+                continue
+            self.parts.append(Part(index, path, self._noted(index)))
+
+    def _noted(self, index: LineIndex) -> str:
+        """What the mirror noted about the seam after this file, which it keeps under a number."""
+        from remote.segments import seams
+
+        folder = self.path.parent
+        try:
+            for seam in reversed(seams(folder, self.path.name)):
+                stat = (folder / Path(seam.kept or self.path.name).name).stat()
+                if (stat.st_dev, stat.st_ino) == index.file.identity:
+                    return seam.line
+        except OSError:
+            pass
+        return _seam("replaced by another file")
+
+    # growth
 
     def look(self) -> bool:
-        """Take note of the file's size; True if it changed."""
+        """Take note of the file's size; True if the log changed."""
         try:
             stat = self.path.stat()
         except OSError:
-            changed = self.size > 0
-            self.close()
-            self._forget()
-            return changed
-        if self._fd is None or stat.st_ino != self._inode or stat.st_size < self.size:
-            self.close()
-            self._forget()
-            self.generation += 1
-            try:
-                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                return True
-            self._inode = stat.st_ino
-            self.size = stat.st_size
-            return True
-        if stat.st_size == self.size:
+            return False  # gone, or just being replaced: what is open stays
+        index = self._newest
+        if index is None or (stat.st_dev, stat.st_ino) != index.file.identity:
+            return self._begin()
+        if stat.st_size < index.size or (stat.st_size > index.size and index.rewritten()):
+            return self._again(stat.st_size)
+        if stat.st_size == index.size:
             return False
-        self.size = stat.st_size
+        index.size = stat.st_size
         return True
 
-    def index(self, budget_s: float = 0.008) -> bool:
-        """Count on for at most about `budget_s`; True once all of the file is counted."""
-        deadline = time.monotonic() + budget_s
-        while self.indexed < self.size:
-            room = BLOCK - self.indexed % BLOCK
-            if room == BLOCK:  # whole blocks at once
-                want = min(STEP, self.size - self.indexed)
-            else:
-                want = min(room, self.size - self.indexed)
-            data = self._read(self.indexed, want)
-            if not data:
-                self.size = self.indexed  # cut short under us; `look` will see it
-                break
-            self._count(data)
-            if time.monotonic() >= deadline:
-                break
-        return self.complete
+    @property
+    def _newest(self) -> LineIndex | None:
+        return self.parts[-1].index if self.parts else None
 
-    def _count(self, data: bytes) -> None:
-        self._blocks.pop(self.indexed // BLOCK, None)
-        at = 0
-        while at < len(data):
-            room = BLOCK - (self.indexed % BLOCK)
-            piece = min(room, len(data) - at)
-            self._open_newlines += data.count(b"\n", at, at + piece)
-            self.indexed += piece
-            at += piece
-            if self.indexed % BLOCK == 0:
-                before = self._before[-1] if self._before else 0
-                self._before.append(before + self._open_newlines)
-                self._open_newlines = 0
-        self._ends_open = not data.endswith(b"\n")
+    def _begin(self) -> bool:
+        """Another file is at the path."""
+        try:
+            file = OpenFile(self.path)
+            size = self.path.stat().st_size
+        except OSError:
+            return False
+        if (last := self._newest) is not None and not self.parts[-1].seam:
+            self.parts[-1].seam = self._noted(last)
+        self.parts.append(Part(LineIndex(file, size), self.path))
+        self._shed()
+        return True
 
-    def _newlines(self) -> int:
-        return (self._before[-1] if self._before else 0) + self._open_newlines
+    def _again(self, size: int) -> bool:
+        """The file was cut short or overwritten: what it held is gone."""
+        last = self.parts[-1]
+        assert last.index is not None
+        fresh = LineIndex(last.index.file, size)
+        gone = _seam("cut short; what was before is gone")
+        self.parts[-1] = Part(None, self.path, gone)
+        self.parts.append(Part(fresh, self.path))
+        self.generation += 1
+        self._shed()
+        return True
+
+    def _shed(self) -> None:
+        if len(self.parts) > MAX_PARTS:
+            del self.parts[0]
+            self.generation += 1
+
+    def count(self) -> bool:
+        """Go on counting: a little at once, more in a thread. True once all is counted."""
+        if self.complete:
+            return True
+        missing = self.size - self.indexed
+        if self._counting is not None and self._counting.is_alive():
+            return False
+        if missing <= INLINE:
+            for index in self._indexes():
+                index.advance()
+            return self.complete
+        self._counting = Thread(
+            target=_count, args=(self._indexes(), self._stop), name="log-index", daemon=True
+        )
+        self._counting.start()
+        return False
+
+    def _indexes(self) -> list[LineIndex]:
+        return [p.index for p in self.parts if p.index is not None]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts when last looked at."""
+        return sum(i.size for i in self._indexes())
+
+    @property
+    def indexed(self) -> int:
+        """Bytes counted so far."""
+        return sum(i.indexed for i in self._indexes())
+
+    @property
+    def complete(self) -> bool:
+        return all(i.complete for i in self._indexes())
+
+    @property
+    def lines(self) -> int:
+        """Lines counted so far, seams among them."""
+        return sum(p.lines for p in self.parts) + max(0, len(self.parts) - 1)
+
+    @property
+    def open_end(self) -> bool:
+        """Whether the last line may still be written to."""
+        newest = self._newest
+        return newest is not None and newest.open_end
+
+    # lines
+
+    def line(self, number: int, column: int = 0) -> RawLine | None:
+        """Line `number` (from 0) around byte `column`; None if there is none, or not yet."""
+        for at, part in enumerate(self.parts):
+            if number < part.lines:
+                assert part.index is not None
+                span = part.index.span(number)
+                return None if span is None else read_line(part.index.file, *span, column)
+            number -= part.lines
+            if at < len(self.parts) - 1:
+                if number == 0:
+                    return RawLine(part.seam.encode(), 0, len(part.seam), seam=True)
+                number -= 1
+        return None
+
+    def place(self, number: int) -> tuple[Path, int]:
+        """The file that holds line `number`, and its number there."""
+        for part in self.parts:
+            if number <= part.lines:  # a seam counts as the line after its part
+                return part.path, number
+            number -= part.lines + 1
+        return self.path, 0
 
     def text(self, number: int) -> str:
-        """Line `number` (from 0) without its newline; empty if there is none."""
-        start = self._start(number)
-        if start is None:
-            return ""
-        return self._line_at(start)
+        """Line `number` as text, without its newline and at most LINE_CAP bytes of it; "" if none."""
+        raw = self.line(number)
+        return "" if raw is None else raw.data.decode("utf-8", "replace")
 
-    def tail(self, count: int) -> list[str]:
-        """The last `count` lines, read from the end: needs no index."""
-        if count <= 0 or not self.size:
-            return []
-        window = min(self.size, max(BLOCK, count * 256))
-        data = self._read(self.size - window, window)
-        parts = data.split(b"\n")
-        if parts and parts[-1] == b"":
-            parts.pop()
-        if window < self.size and len(parts) > 1:
-            parts = parts[1:]  # the first one began before the window
-        return [_decode(p) for p in parts[-count:]]
+    def tail(self, count: int, column: int = 0) -> list[RawLine]:
+        """The last `count` lines, read from the end: needs no counting."""
+        found: list[RawLine] = []
+        for at, part in reversed(list(enumerate(self.parts))):
+            if at < len(self.parts) - 1 and len(found) < count:
+                found.insert(0, RawLine(part.seam.encode(), 0, len(part.seam), seam=True))
+            if part.index is None or len(found) >= count:
+                continue
+            spans = part.index.last(count - len(found))
+            found[:0] = [read_line(part.index.file, *span, column) for span in spans]
+        return found[-count:] if count > 0 else []
 
-    def _start(self, number: int) -> int | None:
-        """Byte offset of line `number`."""
-        if number < 0 or number >= self.lines:
-            return None
-        if number == 0:
-            return 0
-        block = bisect_left(self._before, number)
-        before = self._before[block - 1] if block else 0
-        ends = self._newline_offsets(block)
-        nth = number - before - 1
-        if nth >= len(ends):
-            return None
-        return block * BLOCK + ends[nth] + 1
+    def key(self, number: int) -> int:
+        """What names the line for as long as `generation` stays."""
+        return number
 
-    def _newline_offsets(self, block: int) -> list[int]:
-        """Where the newlines of a block are; kept for the blocks used last."""
-        if block in self._blocks:
-            self._blocks.move_to_end(block)
-            return self._blocks[block]
-        begin = block * BLOCK
-        data = self._read(begin, min(BLOCK, self.indexed - begin))
-        offsets, at = [], data.find(b"\n")
-        while at >= 0:
-            offsets.append(at)
-            at = data.find(b"\n", at + 1)
-        self._blocks[block] = offsets
-        if len(self._blocks) > CACHED_BLOCKS:
-            self._blocks.popitem(last=False)
-        return offsets
+    def scan(self, query: Query) -> Scan:
+        """Look for the lines that fit; valid as long as `generation` stays."""
+        return Scan(self.parts, query)
 
-    def _line_at(self, start: int) -> str:
-        data = self._read(start, min(LINE_CAP, self.size - start))
-        end = data.find(b"\n")
-        if end >= 0:
-            return _decode(data[:end])
-        if b"\r" in data and len(data) == LINE_CAP:
-            return _decode(self._progress_end(start))
-        return _decode(data)
-
-    def _progress_end(self, start: int) -> bytes:
-        """The last state of a long carriage-return line: its last bytes, if the end is near."""
-        at, last = start, b""
-        for _ in range(64):  # 64 blocks; a longer one shows what is there
-            data = self._read(at, min(BLOCK, self.size - at))
-            end = data.find(b"\n")
-            last = (last + (data if end < 0 else data[:end]))[-LINE_CAP:]
-            at += len(data)
-            if end >= 0 or not data:
-                break
-        return last
-
-    def _read(self, offset: int, length: int) -> bytes:
-        if self._fd is None or length <= 0:
-            return b""
+    def ended(self) -> float:
+        """Unix seconds of the last change."""
         try:
-            return os.pread(self._fd, length, offset)
+            return self.path.stat().st_mtime
         except OSError:
-            return b""
-
-    def line_of(self, offset: int) -> int:
-        """Number of the line that holds byte `offset`, which must be indexed."""
-        block = min(offset // BLOCK, len(self._before))
-        before = self._before[block - 1] if block else 0
-        ends = self._newline_offsets(block)
-        return before + bisect_left(ends, offset - block * BLOCK)
-
-    def offset_of(self, number: int) -> int:
-        """Byte offset where line `number` starts; the end of the file if there is none."""
-        start = self._start(number)
-        return self.size if start is None else start
+            return time.time()
 
 
-def _decode(data: bytes) -> str:
-    if len(data) > LINE_CAP:
-        data = data[-LINE_CAP:] if b"\r" in data else data[:LINE_CAP]
-    return data.decode("utf-8", "replace")
+def read_line(file: OpenFile, start: int, end: int, column: int = 0) -> RawLine:
+    """The line at bytes start..end. Of a progress bar drawn over itself with `\\r` the last state;
+    of what is longer than LINE_CAP the part around `column`."""
+    if end - start <= LINE_CAP:
+        data = last_state(file.read(start, end - start))
+        return RawLine(data, 0, len(data))
+    near = max(start, end - BLOCK)
+    tail = file.read(near, end - near)
+    bare = tail.rstrip(b"\r")
+    end -= len(tail) - len(bare)
+    start = near + at + 1 if (at := bare.rfind(b"\r")) >= 0 else start
+    length = end - start
+    if length <= LINE_CAP:
+        return RawLine(file.read(start, length), 0, length)
+    half = LINE_CAP // 2
+    origin = min(max(0, column), length - 1) // half * half
+    return RawLine(
+        _whole(file.read(start + origin, min(LINE_CAP, length - origin))), origin, length
+    )
 
 
-def find(path: Path, needle: str, start: int, *, backwards: bool = False) -> int | None:
-    """Byte offset of the nearest match from `start`, going round once; None if there is none.
-
-    Case does not matter for ASCII letters. Reads 1 MiB at a time, so other threads keep running.
-    """
-    wanted = needle.encode("utf-8", "replace").lower()
-    if not wanted:
-        return None
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            start = max(0, min(start, size))
-            spans = [(start, size), (0, min(size, start + len(wanted)))]
-            if backwards:
-                spans = [(0, start), (max(0, start - len(wanted)), size)]
-            for low, high in spans:
-                found = _scan(file.fileno(), wanted, low, high, backwards)
-                if found is not None:
-                    return found
-    except OSError:
-        return None
-    return None
+def last_state(data: bytes) -> bytes:
+    """What a terminal shows of `old\\rnew`: the last part that is not empty."""
+    bare = data.rstrip(b"\r")
+    return bare[bare.rfind(b"\r") + 1 :]
 
 
-def _scan(fd: int, wanted: bytes, low: int, high: int, backwards: bool) -> int | None:
-    overlap = len(wanted) - 1
-    if backwards:
-        end = high
-        while end > low:
-            begin = max(low, end - STEP)
-            at = os.pread(fd, min(high, end + overlap) - begin, begin).lower().rfind(wanted)
-            if at >= 0:
-                return begin + at
-            end = begin
-        return None
-    begin = low
-    while begin < high:
-        data = os.pread(fd, min(STEP + overlap, high - begin), begin)
-        if not data:
-            return None
-        at = data.lower().find(wanted)
-        if at >= 0:
-            return begin + at
-        begin += STEP
-    return None
+def _whole(data: bytes) -> bytes:
+    """Without the rest of a UTF-8 character that began before; its cells stay free."""
+    rest = 0
+    while rest < 3 and rest < len(data) and data[rest] & 0xC0 == 0x80:
+        rest += 1
+    return b" " * rest + data[rest:]
+
+
+def _count(indexes: list[LineIndex], stop: Event) -> None:
+    for index in indexes:
+        index.advance(stop=stop)
+
+
+def _seam(what: str) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    return f"── the file was {what} ({when} UTC) ──"

@@ -1,273 +1,331 @@
-"""A log that grows: draws only the lines in sight, straight from the file.
+"""A log that grows: follows its end, searches, filters, goes to a time, shows a line in full.
 
-Follows the end until the operator scrolls up; then it stays put and says how many lines came in.
-The end of a big file is shown at once, while the lines above it are still being counted.
+`python -m tui.widgets.log_view FILE [FILE…]` opens it alone; several files are merged by time.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
-from textual import events
-from textual.binding import Binding, BindingType
-from textual.geometry import Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
 
+from core.errors import QAError
 from tui import clean
-from tui.widgets.log_file import LogFile
+from tui.bindings import bindings
+from tui.present.words import text
+from tui.widgets import log_levels, log_outside, log_times
+from tui.widgets.lists import Row
+from tui.widgets.log_base import LogBase
+from tui.widgets.log_keys import ACTS
+from tui.widgets.log_lines import LogLines
+from tui.widgets.log_panel import LogPanel
+from tui.widgets.log_prompt import LogPrompt
+from tui.widgets.log_query import Query, typed
 
-FRAMES_PER_S = 30
-DRAWN = 1000  # characters of a line that are coloured and drawn
-CACHED_LINES = 2000
-_BAD = ("error", "traceback", "exception", "fatal", "out of memory", "killed")
-_WARN = ("warn",)
+COPIED = 1_000_000  # characters; what a terminal takes by OSC 52 is less in places
+_NEEDS_HITS = ("search_next", "search_previous")
 
 
-class LogView(ScrollView, can_focus=True):
-    """Shows `path`; `follow()` sticks to the end, any scroll upwards lets go."""
+class LogView(LogBase):
+    """Shows one log, or several merged by time; `tui.widgets.log_keys.LOG` lists its keys."""
 
-    DEFAULT_CSS = """
-    LogView {
-        scrollbar-size-horizontal: 0;
-        &> .log--bad { color: $text-error; }
-        &> .log--warn { color: $text-warning; }
-        &> .log--match { background: $warning 35%; text-style: bold; }
-        &> .log--empty { color: $text-muted; }
-        &> .log--pill { background: $primary; color: $background; text-style: bold; }
-    }
-    """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "log--bad",
-        "log--warn",
-        "log--match",
-        "log--empty",
-        "log--pill",
-    }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", show=False),
-        Binding("k", "scroll_up", show=False),
-        Binding("ctrl+d", "page_down", show=False),
-        Binding("ctrl+u", "page_up", show=False),
-        Binding("h", "scroll_left", show=False),
-        Binding("l", "scroll_right", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(ACTS)
 
-    class Changed(Message):
-        """The state shown in the pane's title changed: lines, following, new lines."""
+    def why_not(self, action: str) -> str | None:
+        """Why a key cannot be used now; None if it can."""
+        if self.file is None or not self.lines:
+            return "there is no line yet"
+        if action in _NEEDS_HITS and self.search is None:
+            return "nothing was searched yet: / searches"
+        if action == "next_mark" and not self.body.marks:
+            return "no line is marked: m marks one"
+        return None
 
-    def __init__(self, *, empty: str = "nothing here yet", id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.empty = empty
-        self.file: LogFile | None = None
-        self.following = True
-        self.match: tuple[int, str] | None = None  # line, needle
-        self._ours = False  # we move, not the operator
-        self._seen_lines = 0  # lines when following stopped
-        self._tail: list[str] = []
-        self._cache: OrderedDict[int, Strip] = OrderedDict()
-        self._widest = 0
-        self._state: tuple[object, ...] = ()
+    def _refused(self, action: str) -> bool:
+        reason = self.why_not(action)
+        if reason is not None:
+            self.notify(reason, severity="warning", markup=False)
+        return reason is not None
 
-    def on_mount(self) -> None:
-        self.set_interval(1 / FRAMES_PER_S, self.tick)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        # with nothing to close, esc belongs to whatever is around the view
+        return self._open_now() is not None if action == "close" else True
 
-    def show(self, path: Path | None) -> None:
-        """Show another file from its end; None shows the empty text."""
-        if self.file is not None:
-            self.file.close()
-        self.file = LogFile(path) if path is not None else None
-        self.match = None
-        self._widest = 0
-        self._cache.clear()
-        self._tail = []
-        self.following = True
-        self.tick()
-        self.refresh()
+    def _open_now(self) -> str | None:
+        """What esc closes."""
+        panel = self.query_one(LogPanel)
+        open_now = {
+            "prompt": self.query_one(LogPrompt).open,
+            "panel": bool(panel.mode),
+            "selection": self.body.select_from is not None,
+            "search": self.search is not None,
+            "filter": self.filter is not None,
+        }
+        return next((name for name, is_open in open_now.items() if is_open), None)
 
-    def on_unmount(self) -> None:
-        if self.file is not None:
-            self.file.close()
+    def action_close(self) -> None:
+        self.close_one()
 
-    @property
-    def lines(self) -> int:
-        return self.file.lines if self.file is not None else 0
+    def close_one(self) -> bool:
+        """One step back: prompt, panel, selection, search, filter; False if none of them is open."""
+        what = self._open_now()
+        self.note = ""
+        if what == "prompt":
+            self.query_one(LogPrompt).close()
+            self.body.type_into(None)
+        elif what == "panel":
+            self.query_one(LogPanel).close()
+        elif what == "selection":
+            self.body.select_from = None
+            self.body.redraw()
+        elif what == "search":
+            self.search_for(None)
+        elif what == "filter":
+            self.filter_by(None)
+        if what is not None:
+            self.focus()
+            self._tell()
+        return what is not None
 
-    @property
-    def new_lines(self) -> int:
-        """Lines that came in since the view stopped following."""
-        return 0 if self.following else max(0, self.lines - self._seen_lines)
+    # search, filter, errors
 
-    # one frame
+    def action_search(self) -> None:
+        if not self._refused("search"):
+            self._ask("search")
 
-    def tick(self) -> None:
-        """Look at the file; at most a few milliseconds of work, whatever came in."""
-        file = self.file
-        if file is None:
-            return
-        generation = file.generation
-        changed = file.look()
-        counted = file.indexed
-        if not file.complete:
-            file.index()
-        if file.generation != generation:
-            self._cache.clear()
-        if changed or counted != file.indexed:
-            self._cache.pop(max(0, file.lines - 1), None)
-            self._cache.pop(max(0, file.lines - 2), None)
-            self._resize()
-            self.refresh()
-        self._tell()
+    def action_filter(self) -> None:
+        if not self._refused("filter"):
+            query = self.filter.query if self.filter is not None else Query()
+            self._ask("filter", query.written)
 
-    def _resize(self) -> None:
-        """Tell the scrollbars, and keep the end in sight while following."""
-        self._ours = True
+    def action_go(self) -> None:
+        if not self._refused("go"):
+            self._ask("go")
+
+    def _ask(self, kind: str, words: str = "") -> None:
+        prompt = self.query_one(LogPrompt)
+        prompt.ask(kind, words)
+        self.body.type_into(prompt.field)
+
+    @on(LogPrompt.Answered)
+    def _answered(self, event: LogPrompt.Answered) -> None:
+        event.stop()
+        self.body.type_into(None)
+        self.focus()
+        self.note = ""
         try:
-            self.virtual_size = Size(max(self._widest, 1), self.lines)
-            if self.following:
-                self._tail = self.file.tail(self.size.height) if self.file else []
-                self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
-            if self.show_vertical_scrollbar:  # it does not hear of moves made before it appeared
-                self.vertical_scrollbar.position = self.scroll_y
-        finally:
-            self._ours = False
+            if event.kind == "search":
+                self.search_for(event.words)
+            elif event.kind == "filter":
+                level = self.filter.query.level if self.filter is not None else 0
+                self.filter_by(typed(event.words, level))
+            elif event.words.strip():
+                self._go(event.words)
+        except ValueError as error:
+            self.notify(clean.line(error, 200), severity="warning", markup=False)
 
-    def _tell(self) -> None:
-        file = self.file
-        now = (
-            self.lines,
-            self.following,
-            self.new_lines,
-            file.complete if file else True,
-            self.match,
-        )
-        if now != self._state:
-            self._state = now
-            self.post_message(self.Changed())
+    def _go(self, words: str) -> None:
+        here = self.lines - 1 if self.cursor is None else self.cursor
+        at = self.timeline.time_of(here) if self.timeline is not None else None
+        target = log_times.target(words, at)
+        if target.line is not None:
+            self.body.go_to(min(target.line, self.lines - 1))
+        elif target.share is not None:
+            self.body.go_to(round(target.share * (self.lines - 1)))
+        elif target.unix is not None and self.timeline is not None:
+            number = self.timeline.line_at(target.unix)
+            if number is None:
+                raise ValueError("this log tells no times")
+            self.body.go_to(number)
 
-    def notify_style_update(self) -> None:
-        self._cache.clear()
-        super().notify_style_update()
+    def action_search_next(self) -> None:
+        if not self._refused("search_next") and self.search is not None:
+            here = self.cursor
+            if here is None:
+                self._seek(self.search, self.lines - 1, -1)
+            else:
+                self._seek(self.search, here + 1, 1)
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._cache.clear()
-        self._resize()
+    def action_search_previous(self) -> None:
+        if not self._refused("search_previous") and self.search is not None:
+            here = self.lines if self.cursor is None else self.cursor
+            self._seek(self.search, here - 1, -1)
 
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
-        if self._ours:
+    def action_next_error(self) -> None:
+        self._seek_error(1)
+
+    def action_previous_error(self) -> None:
+        self._seek_error(-1)
+
+    def _seek_error(self, step: int) -> None:
+        if self._refused("next_error") or self.file is None:
             return
-        if new_value < old_value:
-            # at the very end it was a resize that moved us, not the operator
-            if self.following and new_value < self.max_scroll_y:
-                self.following = False
-                self._seen_lines = self.lines
-                self.refresh()
-        elif not self.following and round(new_value) >= self.max_scroll_y:
-            self.call_later(self.follow)  # not from within a scrolling animation's own step
-        self._tell()
+        if self._errors is None:
+            self._errors = self.file.scan(Query(level=log_levels.ERROR))
+        here = self.cursor
+        if here is None:
+            self._seek(self._errors, self.lines - 1, -1)
+        else:
+            self._seek(self._errors, here + step, step)
 
-    # what the operator asks for
+    def action_level(self) -> None:
+        if self._refused("level"):
+            return
+        query = self.filter.query if self.filter is not None else Query()
+        after = {log_levels.WARN: log_levels.ERROR, log_levels.ERROR: 0}
+        self.filter_by(query.with_level(after.get(query.level, log_levels.WARN)))
 
-    def follow(self) -> None:
-        """To the end, and stay there."""
-        self.following = True
-        self._resize()
-        self.refresh()
-        self._tell()
-
-    def top(self) -> None:
-        self.scroll_to(y=0, animate=False, force=True)
-
-    def go_to(self, number: int, needle: str = "") -> None:
-        """Bring line `number` into sight, in the middle, with `needle` marked."""
-        if self.following:
-            self._seen_lines = self.lines
-        self.following = False
-        self.match = (number, needle) if needle else None
-        self._cache.clear()
-        self._ours = True
-        try:
-            self.scroll_to(y=max(0, number - self.size.height // 2), animate=False, force=True)
-        finally:
-            self._ours = False
-        self.refresh()
-        self._tell()
-
-    @property
-    def top_line(self) -> int:
-        return self.scroll_offset.y
-
-    async def on_click(self, event: events.Click) -> None:
-        pill = self._pill()
-        if pill and event.y == self.size.height - 1 and event.x >= self.size.width - len(pill):
+    def action_follow(self) -> None:
+        if not self._refused("follow"):
             self.follow()
 
-    # drawing
+    # one line
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        base = self.rich_style
-        strip = self._content(y, base)
-        strip = strip.crop_extend(self.scroll_offset.x, self.scroll_offset.x + width, base)
-        if y == self.size.height - 1 and (pill := self._pill()):
-            style = self.get_component_rich_style("log--pill")
-            strip = Strip.join([strip.crop(0, width - len(pill)), Strip([Segment(pill, style)])])
-        return strip
+    def action_detail(self) -> None:
+        if self._refused("detail"):
+            return
+        panel = self.query_one(LogPanel)
+        if panel.mode == "line":
+            panel.close()
+            return
+        self.body.let_go()
+        self.body.redraw()
+        if self.cursor is not None:
+            self.show_detail(self.cursor)
+        self._tell()
 
-    def _pill(self) -> str:
-        n = self.new_lines
-        return f" ▼ {n:,} new line{'s' if n != 1 else ''} · f " if n else ""
+    @on(LogLines.Opened)
+    def _opened(self, event: LogLines.Opened) -> None:
+        event.stop()
+        if self.cursor is not None:
+            self.show_detail(self.cursor)
 
-    def _content(self, y: int, base: Style) -> Strip:
-        if self.file is None or not self.file.size:
-            if y == 0:
-                style = self.get_component_rich_style("log--empty")
-                return Strip([Segment(self.empty, style)])
-            return Strip.blank(0, base)
-        if self.following:
-            # from the end, so that the end of a big file is in sight before it is counted
-            skip = max(0, min(self.lines, self.size.height) - len(self._tail))
-            index = y - skip
-            if not 0 <= index < len(self._tail):
-                return Strip.blank(0, base)
-            return self._draw(self._tail[index], None, base)
-        number = self.scroll_offset.y + y
-        if number in self._cache:
-            self._cache.move_to_end(number)
-            return self._cache[number]
-        strip = self._draw(self.file.text(number), number, base)
-        self._cache[number] = strip
-        if len(self._cache) > CACHED_LINES:
-            self._cache.popitem(last=False)
-        return strip
+    def action_mark(self) -> None:
+        if self._refused("mark"):
+            return
+        self.body.let_go()
+        if self.body.cursor is not None:
+            self.body.marks ^= {self.body.cursor}
+        self.body.redraw()
+        self._tell()
 
-    def _draw(self, raw: str, number: int | None, base: Style) -> Strip:
-        shown = clean.line(raw, DRAWN)
-        lowered = shown.lower()
-        style = base
-        if any(word in lowered for word in _BAD):
-            style = self.get_component_rich_style("log--bad")
-        elif any(word in lowered for word in _WARN):
-            style = self.get_component_rich_style("log--warn")
-        segments = [Segment(shown, style)]
-        if self.match and number == self.match[0]:
-            at = lowered.find(self.match[1].lower())
-            if at >= 0:
-                mark = self.get_component_rich_style("log--match")
-                end = at + len(self.match[1])
-                segments = [
-                    Segment(shown[:at], style),
-                    Segment(shown[at:end], mark),
-                    Segment(shown[end:], style),
-                ]
-        strip = Strip([s for s in segments if s.text])
-        if strip.cell_length > self._widest:
-            self._widest = strip.cell_length
-            self.call_later(self._resize)
-        return strip
+    def action_next_mark(self) -> None:
+        if self._refused("next_mark"):
+            return
+        marks = sorted(self.body.marks)
+        here = -1 if self.cursor is None else self.cursor
+        self.body.go_to(next((m for m in marks if m > here), marks[0]))
+
+    def action_marks(self) -> None:
+        panel = self.query_one(LogPanel)
+        if panel.mode == "marks":
+            self.action_close()
+            return
+        panel.show_marks([self._mark_row(number) for number in sorted(self.body.marks)])
+
+    def _mark_row(self, number: int) -> Row:
+        line = clean.line(self.text(number), 200)
+        return str(number), lambda width: text(("◆ ", "accent"), f"{number + 1:,}  ", line)
+
+    @on(LogPanel.Picked)
+    def _picked(self, event: LogPanel.Picked) -> None:
+        event.stop()
+        self.body.go_to(event.number)
+
+    # how it looks
+
+    def action_wrap(self) -> None:
+        self.body.wrap = not self.body.wrap
+        self.body.column = 0
+        self.body.stay()
+        self.note = "long lines are wrapped" if self.body.wrap else "long lines are cut"
+        self._tell()
+
+    def action_numbers(self) -> None:
+        self.body.numbers = not self.body.numbers
+        self.body.redraw()
+
+    # elsewhere
+
+    def action_select(self) -> None:
+        if self._refused("select"):
+            return
+        self.body.let_go()
+        self.body.select_from = None if self.body.select_from is not None else self.body.cursor
+        self.body.redraw()
+        self._tell()
+
+    def action_copy(self) -> None:
+        rows = self.body.rows
+        if self._refused("copy") or rows is None:
+            return
+        lines, length = [], 0
+        for row in self.body.selection:
+            line = self.text(rows.number(row))
+            length += len(line) + 1
+            if length > COPIED:
+                break
+            lines.append(line)
+        self.app.copy_to_clipboard("\n".join(lines))
+        whole = len(lines) == len(self.body.selection)
+        count = f"{len(lines):,} line{'s' if len(lines) != 1 else ''}"
+        self.note = f"{count} copied" + ("" if whole else ": the clipboard takes no more")
+        self.body.select_from = None
+        self.body.redraw()
+        self._tell()
+
+    def action_pager(self) -> None:
+        self._outside(("PAGER",), "less")
+
+    def action_editor(self) -> None:
+        self._outside(("VISUAL", "EDITOR"), "vi")
+
+    def _outside(self, names: tuple[str, ...], default: str) -> None:
+        if self._refused("pager") or self.file is None:
+            return
+        from textual.app import SuspendNotSupported
+
+        path, number = self.file.place(self.lines - 1 if self.cursor is None else self.cursor)
+        try:
+            argv = log_outside.command(names, default, path, number + 1)
+            with self.app.suspend():
+                log_outside.run(argv)
+        except SuspendNotSupported:
+            self.notify("another program cannot be opened from here", severity="warning")
+        except QAError as error:
+            words = clean.block("\n".join(error.lines()))
+            self.notify(words, severity="warning", markup=False)
+
+
+def main(paths: Sequence[str]) -> None:
+    from textual.app import App
+
+    from tui.theme import DEFAULT, THEMES, roles
+
+    class Alone(App[None]):
+        BINDINGS: ClassVar[list[BindingType]] = [("q", "quit", "quit")]
+
+        def compose(self) -> ComposeResult:
+            yield LogView(empty="nothing in it yet")
+
+        def on_mount(self) -> None:
+            for theme in THEMES:
+                self.register_theme(theme)
+            self.theme = DEFAULT
+            self.console.push_theme(roles(self.current_theme))
+            view = self.query_one(LogView)
+            files = [Path(p) for p in paths]
+            view.open_merged(files) if len(files) > 1 else view.open_path(files[0])
+            view.focus()
+
+    Alone().run()
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])
