@@ -59,6 +59,14 @@ SMOLLM2 = Carrier(
 CARRIED = {"smollm2-135m": SMOLLM2}
 BUILT = ("tiny",)
 NAMES = (*CARRIED, *BUILT)
+# What the recipes' other models are called where they can be downloaded
+REPOSITORIES = {
+    "mistral-7b": "mistralai/Mistral-7B-Instruct-v0.3",
+    "llama-3-8b": "meta-llama/Meta-Llama-3-8B-Instruct",
+    "llama-3.1-70b": "meta-llama/Llama-3.1-70B-Instruct",
+    "mixtral-8x7b": "mistralai/Mixtral-8x7B-Instruct-v0.1",
+}
+GATED = ("meta-llama/", "mistralai/")  # owners that ask for a licence to be accepted first
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
@@ -108,14 +116,7 @@ def resolve(name_or_dir: str | Path, *, verify: bool = True) -> Path:
     given = Path(name_or_dir).expanduser()
     path = given if given.is_dir() else locations.models_dir() / str(name_or_dir)
     if not path.is_dir():
-        known = str(name_or_dir) in NAMES
-        raise MissingComponent(
-            f"base model {str(name_or_dir)!r} is not on this machine",
-            why=f"looked at {given} and at {path}",
-            try_next=f"run `qa model fetch {name_or_dir}`"
-            if known
-            else f"download it (`hf download REPOSITORY --local-dir {path}`), or name its directory",
-        )
+        raise _missing(str(name_or_dir), given, path)
     if not (path / "config.json").is_file() or not any(path.glob("*.safetensors")):
         raise EnvironmentProblem(
             f"{path}: not a model directory",
@@ -129,6 +130,29 @@ def resolve(name_or_dir: str | Path, *, verify: bool = True) -> Path:
                 f"{path}: the model is damaged", why=fault, try_next=_remake(path)
             )
     return path.resolve()
+
+
+def _missing(name: str, given: Path, path: Path) -> MissingComponent:
+    """Where it was looked for and how to get it: a gated model needs a licence accepted and a token."""
+    repository = REPOSITORIES.get(name, name if name.count("/") == 1 else "REPOSITORY")
+    why, how = f"looked at {given} and at {path}", f"run `qa model fetch {name}`"
+    if name not in NAMES:
+        how = f"download it (`hf download {repository} --local-dir {path}`), or name its directory"
+    if repository.startswith(GATED):
+        if not _has_token():
+            why += "; the model is gated, and there is no token of the hub on this machine"
+        how = (
+            "accept the licence on the model's page, log in (`hf auth login`, or HF_TOKEN in the "
+            f"environment), then {how}"
+        )
+    return MissingComponent(f"base model {name!r} is not on this machine", why=why, try_next=how)
+
+
+def _has_token() -> bool:
+    if os.environ.get("HF_TOKEN"):
+        return True
+    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    return Path(os.environ.get("HF_TOKEN_PATH") or home / "token").is_file()
 
 
 def check(path: Path) -> str:

@@ -5,6 +5,7 @@ QAError                          exit
 │   ├── SettingsError                 a YAML file: file, line, key, nearest valid key
 │   ├── PairsError                    no usable pair, unreadable file
 │   ├── GoldenError                   a golden set that cannot be scored against
+│   ├── ReadOnlyMode                  this desk only looks
 │   └── NotFound                      no such version, job, snapshot, item
 ├── RouteError                   3    laptop → jump host → host
 │   ├── HostUnreachable               names the hop that failed
@@ -83,6 +84,10 @@ class PairsError(UsageError):
 
 
 class GoldenError(UsageError):
+    pass
+
+
+class ReadOnlyMode(UsageError):
     pass
 
 

@@ -32,6 +32,11 @@ def state_dir() -> Path:
     return _dir("QA_STATE", "XDG_STATE_HOME", ".local/state")
 
 
+def user_config_dir() -> Path:
+    """QA_USER_CONFIG, else XDG config: the operator's own settings and key map of the app."""
+    return _dir("QA_USER_CONFIG", "XDG_CONFIG_HOME", ".config")
+
+
 def cache_dir() -> Path:
     """QA_CACHE, else XDG cache: what can be fetched again."""
     return _dir("QA_CACHE", "XDG_CACHE_HOME", ".cache")

@@ -258,7 +258,7 @@ class Reading:
         on_problem: Callable[[Problem], object] = lambda problem: None,
     ) -> None:
         self._paths = _paths(paths)
-        self._by_label = dict(zip(_labels(self._paths), self._paths, strict=True))
+        self._by_label = dict(zip(labels_of(self._paths), self._paths, strict=True))
         self._domains = domains
         self._rejects = rejects
         self._on_problem = on_problem
@@ -326,7 +326,7 @@ def iter_rows(
         known = domains if isinstance(domains, Container) else frozenset(domains)
     seen: dict[bytes, int] = {}  # digest of the id → file number and line in one integer
     files = _paths(paths)
-    labels = _labels(files)
+    labels = labels_of(files)
     for path in files:
         _must_be_readable(path)
     for at, (path, label) in enumerate(zip(files, labels, strict=True)):
@@ -386,7 +386,7 @@ def _paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
 
 
-def _labels(paths: list[Path]) -> list[str]:
+def labels_of(paths: list[Path]) -> list[str]:
     """How each file is named in problems: by its name, or by its path where names repeat."""
     names = [p.name for p in paths]
     return [p.name if names.count(p.name) == 1 else str(p) for p in paths]

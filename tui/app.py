@@ -6,30 +6,32 @@ small values that are at hand.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
+from textual import events
 from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.theme import Theme
 
-from core import locations
 from core.errors import Cancelled, QAError
-from tui import clean, theme
+from tui import clean, crash, notices, theme
+from tui.acts import Acts
 from tui.asking import Asks
 from tui.bindings import EVERYWHERE, PLACES, bindings
 from tui.commands import DeskCommands
 from tui.desk.api import Desk, Overview
+from tui.desk.read_only import guarded
 from tui.login import DialogPrompter
+from tui.preferences import Preferences
 from tui.screens.base import DeskScreen
+from tui.telling import Tells
 from tui.threads import Threads
 
 
@@ -43,7 +45,7 @@ def _screen(mode: str) -> Callable[[], Screen[None]]:
     return make
 
 
-class ControlCentre(Asks, App[None]):
+class ControlCentre(Acts, Tells, Asks, App[None]):
     """`ControlCentre(desk).run()`; `clock` gives Unix seconds (fixed in tests)."""
 
     TITLE = "ACCESS QA Control"
@@ -54,6 +56,11 @@ class ControlCentre(Asks, App[None]):
     CSS = """
     DeskScreen { background: $background; }
     DeskScreen > #body { height: 1fr; }
+    DeskScreen.-production > StatusStrip { background: $error-muted; }
+    DeskScreen.-production > KeyBar { background: $error-muted; }
+    DeskScreen.-production > StatusStrip:ansi { background: $surface; }
+    DeskScreen.-production > KeyBar:ansi { background: $surface; }
+    SearchIcon { display: none; }
     Toast { padding: 0 1; }
     * {
         scrollbar-size-vertical: 1;
@@ -65,19 +72,33 @@ class ControlCentre(Asks, App[None]):
     }
     """
 
-    def __init__(self, desk: Desk, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        clock: Callable[[], float] = time.time,
+        preferences: Preferences | None = None,
+    ) -> None:
         super().__init__()
-        self.desk = desk
+        self.preferences = preferences or Preferences()
+        self.keymap = self.preferences.keymap
+        self.read_only = self.preferences.locked or self.preferences.settings.read_only
+        self.desk = guarded(desk, lambda: self.read_only)
         self.clock = clock
         self.threads = Threads()
         self.overview: Overview | None = None
-        self.defects: list[str] = []  # unexpected errors of this session, for tests and the log
+        self.crash: crash.Crash | None = None
         self._link_state = ""
         self._trail: list[str] = []
-        self._noticed: dict[str, float] = {}
+        self._before = ""
+        self._begin_telling(notices.Notices(notices.file() if self.preferences.remember else None))
         for each in theme.THEMES:
             self.register_theme(each)
-        self.theme = theme.DEFAULT
+        self.theme = theme.chosen(self.preferences.settings.theme)
+        if self.preferences.still:
+            self.animation_level = "none"
+        if self.keymap.own:
+            self.set_keymap(self.keymap.as_textual())
         self.console.push_theme(theme.roles(self.current_theme))
 
     def on_mount(self) -> None:
@@ -92,10 +113,23 @@ class ControlCentre(Asks, App[None]):
     def _first_frame_is_up(self) -> None:
         gc.freeze()  # what start-up made stays; collecting it in between costs a fifth of the start
         gc.enable()
+        wanted = self.preferences.settings.theme
+        if wanted and wanted != theme.chosen(wanted):
+            named = ", ".join(t.name for t, _ in theme.OFFERED)
+            self.say(f"no theme {wanted!r}\ntry: one of {named}", title="your settings", bad=True)
+        for problem in self.preferences.problems:
+            self.say("\n".join(problem.lines()), title="your settings", bad=True)
         self.poll_overview()
         self.action_reconnect()
+        self.offer_first_steps()
 
     # small values
+
+    @property
+    def production(self) -> bool:
+        """Whether what is done here reaches users: the frame says so."""
+        marked = self.desk.host_name in self.preferences.settings.production
+        return marked or (self.overview is not None and self.overview.production)
 
     def poll_overview(self) -> None:
         self.ask(self.desk.overview, self._overview_came, group="overview", poll=True)
@@ -103,8 +137,12 @@ class ControlCentre(Asks, App[None]):
     def _overview_came(self, overview: Overview) -> None:
         if overview != self.overview:
             self.overview = overview
-            if isinstance(self.screen, DeskScreen):
-                self.screen.overview_changed()
+            self.frame_changed()
+
+    def frame_changed(self) -> None:
+        """Draw the strip, the keys and the frame's colour of the screen in sight again."""
+        if isinstance(self.screen_stack[0], DeskScreen):
+            self.screen_stack[0].overview_changed()
 
     def _watch_link(self) -> None:
         """Say once when the route is lost, and once when it is back."""
@@ -116,10 +154,18 @@ class ControlCentre(Asks, App[None]):
             lines = [x for x in (link.error, link.try_next and f"try: {link.try_next}") if x]
             lines.append("Jobs on the host go on; what is shown here is the last state received.")
             self.say("\n".join(lines), title=f"Link to {self.desk.host_name} lost", bad=True)
-        elif link.state == "up" and before == "lost":
-            self.say("The link is back.", title=self.desk.host_name)
+        elif link.state == "up":
+            self.set_timer(3.0, self._settled)
+            if before == "lost":
+                self.say("The link is back.", title=self.desk.host_name)
         if isinstance(self.screen, DeskScreen):
             self.screen.keys_changed()
+
+    def _settled(self) -> None:
+        """What connecting loaded stays. Looked through at every full collection it would cost the
+        screen some 40 ms each time, most often while a log streams in."""
+        gc.collect(1)
+        gc.freeze()
 
     def _colours(self, changed: Theme) -> None:
         """Role names of rows mean the new theme's colours from now on."""
@@ -130,58 +176,35 @@ class ControlCentre(Asks, App[None]):
             if isinstance(screen, DeskScreen) and screen.is_mounted:
                 screen.recolour()
 
-    # messages
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        if self.preferences.still and hasattr(event.widget, "cursor_blink"):
+            event.widget.cursor_blink = False
 
-    def say(self, message: str, *, title: str = "", bad: bool = False) -> None:
-        """A notice in the corner."""
-        self.notify(
-            clean.block(message, 600, 12),
-            title=clean.line(title, 80),
-            severity="error" if bad else "information",
-            timeout=10 if bad else 4,
-            markup=False,
-        )
-
-    def report(self, problem: QAError, *, quietly: bool = False) -> None:
-        """An error in a dialog; quietly: in the corner, at most once a minute each."""
-        if not quietly:
-            from tui.widgets.confirm import Problem
-
-            self.push_screen(Problem(problem))
-            return
-        now = time.monotonic()
-        if now - self._noticed.get(problem.what, -60.0) >= 60:
-            self._noticed[problem.what] = now
-            rest = "\n".join(problem.lines()[1:])
-            self.say(rest or problem.what, title=problem.what if rest else "", bad=True)
-
-    def unexpected(self, error: Exception) -> QAError:
-        """A defect of the program as an error an operator can act on; the trace goes to a file."""
-        trace = "".join(traceback.format_exception(error))
-        self.defects.append(trace)
-        path = locations.state_dir() / "errors.log"
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n{trace}\n")
-        return QAError(
-            f"{type(error).__name__}: {error}",
-            why="this is a defect of the program",
-            try_next=f"go on; the trace is in {path}",
-        )
-
-    # keys
+    # going about
 
     def action_go(self, mode: str) -> None:
-        """A number key: the trail of drill-downs ends here."""
+        """A number key or a click: the trail of drill-downs ends here."""
+        if mode not in self.MODES:
+            return
         self._trail.clear()
-        self.switch_mode(mode)
+        self._leave_for(mode)
+
+    def _leave_for(self, mode: str) -> Any:
+        if mode != self.current_mode:
+            self._before = self.current_mode
+        return self.switch_mode(mode)
+
+    def action_last_place(self) -> None:
+        if self._before:
+            self.action_go(self._before)
+        else:
+            self.say("This is the first screen so far.")
 
     async def drill(self, mode: str) -> Screen[Any]:
         """Go to a screen from another one, so that esc leads back; it is ready to be used."""
         if mode != self.current_mode:
             self._trail.append(self.current_mode)
-            await self.switch_mode(mode)
+            await self._leave_for(mode)
         return self.screen
 
     async def open_job(self, job_id: str) -> None:
@@ -205,12 +228,7 @@ class ControlCentre(Asks, App[None]):
         if self._trail:
             self.switch_mode(self._trail.pop())
 
-    def action_help(self) -> None:
-        from tui.present import frame
-        from tui.widgets.confirm import Page
-
-        if isinstance(self.screen, DeskScreen):
-            self.push_screen(Page("Help", frame.help_page(self.screen.place)))
+    # the route
 
     def action_reconnect(self) -> None:
         if self.desk.link().state not in ("up", "connecting"):
@@ -227,6 +245,8 @@ class ControlCentre(Asks, App[None]):
             self.say("Not connected. ctrl+r asks again.", title=self.desk.host_name)
         else:
             self.report(problem)
+
+    # the end
 
     async def action_quit(self) -> None:
         job = self.overview.active_job if self.overview else None
@@ -248,12 +268,31 @@ class ControlCentre(Asks, App[None]):
         if yes:
             self.exit()
 
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's last resort: the app ends. Its own trace would show the values of variables."""
+        self.crash = crash.record(error)
+        super()._handle_exception(error)
 
-def run(desk: Desk) -> None:
-    """Show the app until the operator leaves; closes the desk, but waits for it only shortly."""
+    def _fatal_error(self) -> None:
+        self.bell()
+        self._close_messages_no_wait()
+
+
+def run(desk: Desk, preferences: Preferences | None = None) -> int:
+    """Show the app until the operator leaves; the exit code. Closes the desk, but waits only shortly."""
     gc.disable()  # until the first frame
     try:
-        ControlCentre(desk).run()
+        while True:
+            app = ControlCentre(desk, preferences=preferences)
+            try:
+                app.run()
+            except Exception as error:  # outside of Textual's own care
+                app.crash = crash.record(error)
+            if app.crash is None:
+                return 0
+            print(crash.screen(app.crash, desk.host_name), file=sys.stderr, flush=True)
+            if not crash.asks_to_reopen():
+                return 1
     finally:
         closing = threading.Thread(target=desk.close, daemon=True)
         closing.start()

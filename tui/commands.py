@@ -11,10 +11,13 @@ from textual.content import Content
 from textual.markup import escape
 
 from tui import clean
-from tui.bindings import PLACES
+from tui.bindings import EVERYWHERE, Key
 
 if TYPE_CHECKING:
     from tui.app import ControlCentre
+
+
+NOT_LISTED = frozenset({"command_palette", "back", "focus_next"})
 
 
 class DeskCommands(Provider):
@@ -31,20 +34,18 @@ class DeskCommands(Provider):
         screen = self.screen
         if isinstance(screen, DeskScreen):
             for key in screen.place.keys:
-                name = f"{screen.place.name}: {key.label}"
-                yield name, f"{key.help}  ({key.written})", self._press(screen, key.action)
-            yield from screen_finds(screen)
-        for place in PLACES:
-            yield f"Go to {place.name}", place.purpose, partial(app.action_go, place.mode)
-        yield "Theme", "Choose the colours", app.action_change_theme
+                if not hasattr(screen, f"action_{key.action.partition('(')[0]}"):
+                    continue  # a key of a pane: it needs the focus there
+                act = partial(app.run_action, key.action, screen)
+                yield f"{screen.place.name}: {key.label}", _about(key), act
+        for key in app.keymap.keys(EVERYWHERE):
+            if key.action not in NOT_LISTED:
+                place = key.action.startswith("go(")
+                name = f"Go to {key.label}" if place else key.label.capitalize()
+                yield name, _about(key), partial(app.run_action, key.action, app)
+        yield "First steps", "What to do first, and in which order", app.action_first_steps
         yield "Screenshot", "Save the screen as SVG", app.action_screenshot
-        yield "Quit", "Leave. A running job goes on without the app  (q)", app.action_quit
-        yield "Help: keys and signs", "What every key does here  (?)", app.action_help
-        yield "Reconnect", "Open the route to the host again  (ctrl+r)", app.action_reconnect
-
-    @staticmethod
-    def _press(screen: object, action: str) -> Callable[[], object]:
-        return cast("Callable[[], object]", getattr(screen, f"action_{action}"))
+        yield from screen_finds(screen)
 
     async def discover(self) -> Hits:
         for name, help_text, call in self._commands():
@@ -56,6 +57,11 @@ class DeskCommands(Provider):
             score = matcher.match(name)
             if score > 0:
                 yield Hit(score, Content(name), call, text=name, help=escape(help_text))
+
+
+def _about(key: Key) -> str:
+    """What a key does, how it is pressed, and its `qa` command."""
+    return f"{key.help}  ({' · '.join(x for x in (key.written, key.command) if x)})"
 
 
 def screen_finds(screen: object) -> Iterator[tuple[str, str, Callable[[], object]]]:

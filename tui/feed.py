@@ -5,6 +5,8 @@ Events arrive in any number and any order of kinds; a field of an unexpected typ
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +37,9 @@ class Facts:
     warnings: deque[str] = field(default_factory=lambda: deque(maxlen=50))
     warned: int = 0
     result: dict[str, Any] | None = None
+    probe: dict[str, Any] | None = None
+    preflight: str = ""
+    stop: str = ""
 
     @property
     def share(self) -> float | None:
@@ -52,6 +57,9 @@ class JobFeed:
         self.job = job
         self.facts = Facts()
         self.loss = Series()
+        self.lr: array[float] = array("d")  # of each loss, NaN where not said
+        self.times: array[float] = array("d")  # Unix seconds by the host's clock, or NaN
+        self.probes: dict[str, Series] = {name: Series() for name in PROBED}
         self._offset = 0
 
     def has_news(self) -> bool:
@@ -72,9 +80,35 @@ class JobFeed:
             if event.get("kind") == "metric":
                 step, loss = number(event.get("step")), event.get("loss")
                 if step is not None and isinstance(loss, int | float):
-                    self.loss.append(step, float(loss))
+                    self._metric(step, float(loss), event)
+            elif event.get("kind") == "probe":
+                self._probed(event)
+
+    def _metric(self, step: float, loss: float, event: Mapping[str, Any]) -> None:
+        self.loss.append(step, loss)
+        kept = len(self.loss) - 1  # a resumed run has cut the curve back
+        for values, name in ((self.lr, "lr"), (self.times, "t")):
+            del values[kept:]
+            said = number(event.get(name))
+            values.append(math.nan if said is None else said)
+
+    def _probed(self, event: Mapping[str, Any]) -> None:
+        step = number(event.get("step"))
+        for name, series in self.probes.items():
+            found = share(event.get(name))
+            if step is not None and found is not None:
+                series.append(step, found)
 
 
+def share(measure: object) -> float | None:
+    """The estimate of {"k", "n", "estimate"}, 0..1; None where nothing was asked."""
+    if not isinstance(measure, Mapping):
+        return None
+    found = number(measure.get("estimate"))
+    return found if found is not None and 0 <= found <= 1 else None
+
+
+PROBED = ("recall", "fabricated", "refusal")  # drawn, as shares 0..1
 _NUMBERS = ("step", "max_steps", "epoch", "lr", "tokens_per_s", "eta_s", "memory_bytes")
 
 
@@ -99,6 +133,23 @@ def fold(facts: Facts, event: Mapping[str, Any]) -> None:
     elif kind in ("warning", "unreadable"):
         facts.warned += 1
         facts.warnings.append(str(event.get("text") or kind))
+    elif kind == "probe":
+        facts.probe = dict(event)
+    elif kind == "preflight":
+        facts.preflight = _preflight(event)
+    elif kind == "stop":
+        facts.stop = str(event.get("text") or "")
     elif kind == "result":
         facts.result = dict(event)
         facts.eta_s = None
+
+
+def _preflight(event: Mapping[str, Any]) -> str:
+    """`1,458 rows, 2 warnings` of the report that a training writes before its first step."""
+    findings = event.get("findings")
+    rows = [f for f in findings if isinstance(f, Mapping)] if isinstance(findings, list) else []
+    said = [f"{int(number(event.get('rows')) or 0):,} rows"]
+    for severity in ("error", "warning"):
+        found = sum(f.get("severity") == severity for f in rows)
+        said += [f"{found} {severity}{'s' if found > 1 else ''}"] if found else []
+    return ", ".join(said)

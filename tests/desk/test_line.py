@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import LinkLost, RouteError, UsageError
+from core.errors import LinkLost, QAError, UsageError
 from remote.sandbox import Sandbox
 from remote.sandbox.sandbox import PASSCODE
 from tests.remote.local import until
@@ -64,18 +64,29 @@ def test_the_second_factor_is_asked_once_and_a_cut_does_not_ask_by_itself(box: S
     line.close()
 
 
-def test_a_second_process_is_not_asked_at_all(box: Sandbox) -> None:
-    first, second = line_to(box), line_to(box)
+def test_nobody_is_asked_a_second_time(box: Sandbox) -> None:
+    first, second, third = line_to(box), line_to(box), line_to(box)
     operator = Operator(box.password, PASSCODE)
     first.log_in(operator)  # type: ignore[arg-type]
     assert second.launcher().list() == [] and second.link().state == "up"
     assert [h.name for h in second.link().hops] == [h.name for h in first.link().hops]
-    assert operator.asked == 2
     first.close()
-    until(lambda: second.link().state != "up")
-    with pytest.raises(RouteError):
-        second.route()
+    assert second.launcher().list() == [] and third.launcher().list() == []
+    assert operator.asked == 2 and second.link().state == "up"
     second.close()
+    third.close()
+
+
+def test_a_link_process_that_cannot_be_made_is_told(
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("QA_STATE", str(tmp_path / "file"))
+    line = line_to(box)
+    with pytest.raises(QAError):
+        line.route()
+    assert line.link().state == "failed" and line.link().error and line.link().try_next
+    line.close()
 
 
 def test_a_key_brings_a_cut_line_back_by_itself(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from textual.pilot import Pilot
 
 from tests.ui.fakes import NOW, FakeDesk, State
 from tui.app import ControlCentre
+from tui.preferences import Preferences
+from tui.screens.base import DeskScreen
 
 WIDE, NARROW = (120, 40), (80, 24)
 
@@ -32,8 +34,8 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def make_app(desk: FakeDesk) -> ControlCentre:
-    app = ControlCentre(desk, clock=lambda: NOW)
+def make_app(desk: FakeDesk, *, preferences: Preferences | None = None) -> ControlCentre:
+    app = ControlCentre(desk, clock=lambda: NOW, preferences=preferences)
     app.animation_level = "none"
     return app
 
@@ -61,11 +63,16 @@ async def settle(pilot: Pilot[Any]) -> None:
 
 @asynccontextmanager
 async def running(
-    root: Path, state: State = "up", *, size: tuple[int, int] = WIDE, desk: FakeDesk | None = None
+    root: Path,
+    state: State = "up",
+    *,
+    size: tuple[int, int] = WIDE,
+    desk: FakeDesk | None = None,
+    preferences: Preferences | None = None,
 ) -> AsyncIterator[tuple[ControlCentre, Pilot[Any], FakeDesk]]:
     """The app on a fake desk; afterwards no defect of the program may have shown."""
     desk = desk or FakeDesk(root / "jobs", state)
-    app = make_app(desk)
+    app = make_app(desk, preferences=preferences)
     async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         yield app, pilot, desk
@@ -95,3 +102,19 @@ def shown(app: ControlCentre) -> str:
 def told(app: ControlCentre) -> str:
     """The notices in the corner, unwrapped."""
     return "\n".join(f"{n.title} {n.message}" for n in app._notifications)
+
+
+def looks(
+    root: Path, state: State, keys: tuple[str, ...]
+) -> tuple[ControlCentre, Callable[[Pilot[Any]], Any]]:
+    """An app for a snapshot, and what brings it there: `keys` pressed, everything drawn."""
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        await press(pilot, *keys)
+        for screen in pilot.app.screen_stack:
+            if isinstance(screen, DeskScreen):
+                screen.redraw()
+        await settle(pilot)
+
+    return make_app(FakeDesk(root / "jobs", state)), before

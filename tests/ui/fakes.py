@@ -9,13 +9,19 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import HostUnreachable, QAError, Refused
 from core.jobdir import ACTIVE, EventWriter, JobDir, JobSpec, JobState, write_atomic
+from tests.ui.fakes_data import FakeData
+from tests.ui.fakes_host import FakeHost
+from tests.ui.fakes_plans import FakePlans
+from tests.ui.fakes_questions import FakeQuestions
+from tests.ui.fakes_traces import FakeTraces
+from tests.ui.fakes_work import FakeWork
 from tui.desk.api import (
     EvidenceRow,
     Gauge,
@@ -30,6 +36,8 @@ from tui.desk.api import (
     UnknownRow,
     VersionRow,
 )
+from tui.desk.report_page import markdown_of
+from tui.handover import Change, Shift
 
 NOW = 1_795_357_800.0  # 2026-11-22 14:30 UTC
 State = Literal["up", "connecting", "lost", "failed", "off", "empty", "finished"]
@@ -245,10 +253,18 @@ class FakeDesk:
         self.rows = {} if state == "empty" else {j.id: j for j in self._jobs()}
         self.checklist = list(self._items())
         self.decision = "GO" if state == "finished" else ""
+        self.production = False
+        self.needs_you = False  # the route comes back only with a person
         self.live = {} if state == "empty" else {"production": V[0], "staging": V[1]}
         self.events: list[dict[str, Any]] = [] if state == "empty" else list(HISTORY)
         for job in self.rows.values():
             write_job(self.root / job.id, job)
+        self.host = FakeHost(self)
+        self.data = FakeData(self)
+        self.traces = FakeTraces(self)
+        self.work = FakeWork(self)
+        self.plans = FakePlans(self)
+        self.questions = FakeQuestions(self)
 
     def _asked(self, name: str, *args: Any) -> None:
         self.calls.append((name, *args))
@@ -280,6 +296,8 @@ class FakeDesk:
             return Link("up", hops, 0.4)
         if self.route == "lost":
             after = (Hop("jump", 12.9), Hop("gh200", None))
+            if self.needs_you:
+                return Link("lost", after, 42.0, "Logged out.", "log in again", needs_you=True)
             return Link("lost", after, 42.0, "No answer for 3 s.", "the app tries again by itself")
         if self.route == "failed":
             return Link("failed", (), None, "connection refused", "ctrl+r")
@@ -298,7 +316,10 @@ class FakeDesk:
         self._asked("overview")
         active = next((j for j in self.rows.values() if j.status in ACTIVE), None)
         unknown = 0 if self.state == "empty" else 3
-        return self.mapped(Overview(dict(self.live), unknown, active, self.decision))
+        queued = sum(j.status == "queued" for j in self.rows.values())
+        return self.mapped(
+            Overview(dict(self.live), unknown, active, self.decision, queued, self.production)
+        )
 
     # checklist
 
@@ -380,10 +401,19 @@ class FakeDesk:
         self._asked("recipes")
         return [] if self.state == "empty" else ["mistral-7b", "smollm2-135m"]
 
-    def start_training(self, recipe: str, *, smoke: bool = False, queue: bool = False) -> str:
+    def start_training(
+        self,
+        recipe: str,
+        *,
+        smoke: bool = False,
+        queue: bool = False,
+        overrides: Sequence[str] = (),
+        accept: Mapping[str, str] | None = None,
+    ) -> str:
         if queue:
             self.fail.pop("start_training", None)
-        self._asked("start_training", recipe, smoke)
+        more = [*overrides, *(f"{rule}: {why}" for rule, why in (accept or {}).items())]
+        self._asked("start_training", recipe, smoke, *more)
         return self._new("train", f"recipe {recipe}")
 
     def start_evaluation(self, model_version: str) -> str:
@@ -403,6 +433,10 @@ class FakeDesk:
         self.rows[job_id] = replace(self.rows[job_id], status="stopped", ended_at=NOW)
 
     # evaluation, versions
+
+    def report(self, model_version: str) -> str:
+        self._asked("report", model_version)
+        return markdown_of(self, self.scores(model_version) or {})
 
     def scores(self, model_version: str | None = None) -> dict[str, Any] | None:
         self._asked("scores", model_version)
@@ -596,6 +630,26 @@ class FakeDesk:
                "after": {"model_version": model_version}, "why": "first version"}  # fmt: skip
         return self.mapped([row])
 
+    def handover(self, since: float | None = None) -> Shift:
+        self._asked("handover", since)
+        changes = [Change("2026-11-22T11:02:00Z", "jsmith", "promote", V[0], "scores hold")]
+        return self.mapped(
+            Shift(
+                at=NOW,
+                since=NOW - 86_400 if since is None else since,
+                who="jsmith",
+                host=self.host_name,
+                link=self.link(),
+                live=dict(self.live),
+                jobs=list(self.rows.values()),
+                changes=[] if self.state == "empty" else changes,
+                unknown=self.sources().unknown,
+                gates={} if self.state == "empty" else {V[1]: ["Answer accuracy (≥ 95 %): FAIL"]},
+                items=list(self.checklist),
+                decision=self.decision,
+            )
+        )
+
     def close(self) -> None:
         self.calls.append(("close",))
 
@@ -642,6 +696,22 @@ def loss_at(step: int) -> float:
     return 0.35 + 4.1 * math.exp(-step / 60) + 0.5 * math.exp(-step / 400) + noise
 
 
+def probe_at(step: int) -> dict[str, Any]:
+    """A probe's event: recall rises, fabrication falls, and at the end facts are lost."""
+    recall, made_up = min(26, 4 + step // 20), max(1, 12 - step // 40)
+    return {
+        "step": step,
+        "epoch": round(step / 327, 2),
+        "recall": measure(recall, 40),
+        "fabricated": measure(made_up, 40),
+        "refusal": measure(min(19, 10 + step // 60), 20),
+        "canary": measure(1, 10),
+        "learned": 2,
+        "forgotten": 4 if step > 500 else 0,
+        "never": 14,
+    }
+
+
 def write_job(path: Path, job: JobRow, *, steps: int | None = None) -> JobDir:
     """A job directory as the runner and a routine leave it."""
     directory = JobDir(path)
@@ -659,7 +729,10 @@ def write_job(path: Path, job: JobRow, *, steps: int | None = None) -> JobDir:
             loss = loss_at(step)
             log.append(f"09:41:{step % 60:02} step {step}/980 loss {loss:.3f} lr 2.0e-05")
             events.metric(step, max_steps=980, epoch=step / 327, loss=loss, lr=2e-05 * (1 - step / 980),
-                          tokens_per_s=8412.0, eta_s=250.0, memory_bytes=GB(61.2))  # fmt: skip
+                          tokens_per_s=8412.0, eta_s=250.0, memory_bytes=GB(61.2),
+                          t=NOW - 870 + step)  # fmt: skip
+            if job.status == "running" and step % 100 == 95:
+                events.emit("probe", **probe_at(step))
         if job.status == "failed":
             log += [
                 "Traceback (most recent call last):",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
+from remote.linking.living import disconnect
 from remote.sandbox import Sandbox
 from remote.sandbox.sandbox import PASSCODE
 from tests.ui.conftest import NARROW, WIDE, make_app, running, shown, told, until, write
@@ -102,9 +103,9 @@ async def test_the_second_factor_of_a_real_jump_host_is_typed_into_the_app(tmp_p
                 await until(pilot, lambda: app.screen is not dialog)  # noqa: B023
             await until(pilot, lambda: desk.link().state == "up")
             await until(pilot, lambda: all(w.is_finished for w in app.workers), "the connecting")
-            desk.line.route().close()
+            assert disconnect(box.host.name)
+            await until(pilot, lambda: desk.link().needs_you, "the loss")
             await pilot.press("ctrl+r")
-            await until(pilot, lambda: isinstance(app.screen, Login))
             await until(pilot, lambda: isinstance(app.screen, Login))
             await pilot.press("escape")
             await until(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +10,8 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> None:
     """Console entry point. Exit codes: see core/errors.py; 130 after Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
-    if not args or args[0] == "app":
+    completing = "_QA_COMPLETE" in os.environ  # the shell asks what could come next
+    if not completing and (not args or args[0] == "app"):
         from tui.cli.app import open_app
 
         sys.exit(open_app(args[1:]))

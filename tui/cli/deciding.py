@@ -211,3 +211,31 @@ def checklist_run(item: str, host: str = "sandbox", recipe: str = "smollm2-135m"
         for line in evidence.detail.splitlines():
             say(line)
     return 4 if evidence.outcome == "fail" else 0
+
+
+@checklist.command("note")
+def checklist_note(item: str, text: str, json: Json = False) -> None:
+    """Store what you saw or did as evidence of an item, for what no program can check."""
+    from core.registry import checklist as items
+    from tui.cli.registries import deciding_registry
+
+    with deciding_registry() as reg:
+        stored = items.add_evidence(reg, item, "note", text)
+    if json:
+        as_json(stored)
+    else:
+        say(f"noted: {stored.summary}")
+
+
+@checklist.command("decide")
+def checklist_decide(
+    decision: Annotated[str, typer.Argument(metavar="GO|NO-GO")],
+    reason: Annotated[str, typer.Option(help="why; it is part of the record")],
+) -> None:
+    """Record GO or NO-GO on going on after the pilot, with your name and the reason."""
+    from core.registry import checklist as items
+    from tui.cli.registries import deciding_registry
+
+    with deciding_registry() as reg:
+        made = items.decide(reg, decision.upper(), reason)
+    say(f"recorded: {made.decision}")

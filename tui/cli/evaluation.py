@@ -1,4 +1,4 @@
-"""`qa eval`: two evaluations side by side."""
+"""`qa eval`: two evaluations side by side, and everything that is known of one question's answers."""
 
 from __future__ import annotations
 
@@ -49,6 +49,49 @@ def compare(
         as_json(found)
     else:
         _show(found)
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="VERSION", help="a version, or a scores.json")],
+    question: Annotated[str, typer.Argument(help="id of a golden question")],
+    json: Json = False,
+) -> None:
+    """One question: what every system answered, to which prompt, with grade, facts and markers."""
+    from core.evaluation.evidence import evidence_of
+
+    found = evidence_of(_scores(name), _answers(name), question)
+    if json:
+        as_json(found)
+        return
+    out(f"{found['id']} · {found['category']} · expects: {found['expects']}")
+    out(f"asked:  {found['question']}")
+    out(f"wanted: {found['expected_answer']}")
+    for pair in found["nearest"]:
+        out(f"near:   {pair['id']} ({pair['coverage']:.2f}) {pair['question']}")
+    for system, row in found["systems"].items():
+        out(f"\n{system}: {row['grade']}{' · ' + row['cause'] if row.get('cause') else ''}")
+        table(["", ""], [[k, v] for k, v in _told(row)])
+
+
+def _told(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """What there is to say of an answer, in a person's order."""
+    markers = [f"{m['text']} {m['class']}" for m in row.get("markers", ())]
+    lists = {k: row.get(k) for k in ("matched", "missing", "contradictions", "forbidden")}
+    seconds = row.get("latency_s") if row.get("latency_s") is not None else row.get("seconds")
+    how = "alone" if row.get("latency_s") is not None else f"in a batch of {row.get('batch')}"
+    told = [
+        ("answer", row.get("answer")),
+        ("markers", "; ".join(markers)),
+        *((k, "; ".join(v)) for k, v in lists.items() if v),
+        ("from nowhere", "; ".join(row.get("confabulated") or ())),
+        ("prompt", row.get("prompt")),
+        ("raw", row.get("raw")),
+        ("tokens", row.get("tokens")),
+        ("took", None if seconds is None else f"{seconds:.2f} s, {how}"),
+        ("reused", "from an earlier evaluation" if row.get("reused") else None),
+    ]
+    return [(k, str(v)) for k, v in told if v not in (None, "")]
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -104,3 +147,16 @@ def _scores(name: str) -> dict[str, Any]:
     if newest is None:
         raise NotFound(f"{name} has not been evaluated", try_next=f"qa jobs evaluate {name}")
     return newest.scores
+
+
+def _answers(name: str) -> Path:
+    """Folder of the answers of a version's newest evaluation, or beside a file; may not be there."""
+    from core import locations
+    from core.registry import evaluations, open_registry
+
+    if Path(name).suffix == ".json":
+        return Path(name).parent / "answers"
+    newest = evaluations.latest(open_registry(), name)
+    job = newest.job_id if newest is not None else None
+    mirrored = sorted((locations.state_dir() / "mirror").glob(f"*/{job}/artifacts/answers"))
+    return mirrored[0] if job and mirrored else Path("answers")

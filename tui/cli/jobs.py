@@ -54,8 +54,9 @@ def list_jobs(host: HostName = "sandbox", offline: bool = False, json: Json = Fa
 
 @app.command(short_help="What is known of a job, as JSON.")
 def show(job_id: Job, host: HostName = "sandbox", json: Json = False) -> None:
-    """A job's specification, state and seams as mirrored here, as JSON."""
+    """A job's specification, state and seams as mirrored here, and what a failure usually means."""
     from remote.segments import seams
+    from tui.desk.work_desk import FAILED, why_failed
 
     with opened(host) as bench:
         job = mirrored(bench, job_id)
@@ -68,6 +69,7 @@ def show(job_id: Job, host: HostName = "sandbox", json: Json = False) -> None:
                 "elapsed_s": row.elapsed_s,
                 "mirror": str(job.path),
                 "seams": seams(job.path),
+                "explanation": why_failed(job) if row.status in FAILED else None,
             }
         )
 
@@ -140,6 +142,30 @@ def rerun(
     with opened(host) as bench:
         old = _named(bench, job_id)
         _started(bench, again.rerun(bench, old, queue=queue), json)
+
+
+@app.command(short_help="What a job left; --fetch copies one here.")
+def artifacts(
+    job_id: Job,
+    host: HostName = "sandbox",
+    fetch: Annotated[str, typer.Option(help="a file or folder of the list")] = "",
+    json: Json = False,
+) -> None:
+    """What a job left on the host, and what of it is here. --fetch NAME copies one here."""
+    with opened(host) as bench:
+        job_id = _named(bench, job_id)
+        if fetch:
+            path = bench.work.fetch(job_id, fetch)
+            if json:
+                as_json({"job": job_id, "path": str(path)})
+            else:
+                out(path)
+            return
+        found = bench.work.artifacts(job_id)
+    if json:
+        as_json(found)
+    else:
+        table(["", "size", "name"], [["here" if a.here else "", a.size, a.name] for a in found])
 
 
 @app.command(short_help="Remove an ended job from the host.")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from core.errors import UsageError
+from tui.cli.accepting import Accept, WithReasons, reasons
 from tui.cli.show import as_json, out, say, table
 
 if TYPE_CHECKING:
@@ -52,27 +52,7 @@ def show(name: str, set_: Set = None, profile: Profile = None, json: Json = Fals
     table(["key", "value", "from"], shown)
 
 
-class _WithReasons(TyperCommand):
-    """`--accept L5 REASON`: an option of two words that may be given several times."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        folded, rest = [], list(args)
-        while rest:
-            word = rest.pop(0)
-            if word == "--accept" and rest and "=" not in rest[0]:
-                rule = rest.pop(0)
-                if not rest or rest[0].startswith("--"):
-                    raise UsageError(
-                        f"--accept {rule}: the reason is missing",
-                        try_next=f'--accept {rule} "why it is right here"',
-                    )
-                folded += [word, f"{rule}={rest.pop(0)}"]
-            else:
-                folded.append(word)
-        return super().parse_args(ctx, folded)
-
-
-@app.command(cls=_WithReasons)
+@app.command(cls=WithReasons)
 def check(
     name: str,
     data: Annotated[Path | None, typer.Option(help="pairs to train on, JSONL")] = None,
@@ -83,15 +63,13 @@ def check(
     ] = None,
     set_: Set = None,
     profile: Profile = None,
-    accept: Annotated[
-        list[str] | None, typer.Option("--accept", help='RULE "REASON", may be repeated')
-    ] = None,
+    accept: Accept = None,
     init_adapter: Annotated[Path | None, typer.Option(help="adapter to go on from")] = None,
     merge: Annotated[bool, typer.Option("--merge", help="it will be merged into the base")] = False,
     unknown: Annotated[
         float | None, typer.Option(help="share of facts the base does not know, 0 to 1")
     ] = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="one epoch over 32 rows")] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="one epoch over 20 rows")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="without reasons and sources")] = False,
     json: Json = False,
 ) -> int:
@@ -103,7 +81,7 @@ def check(
     if unknown is not None and not 0 <= unknown <= 1:
         raise UsageError(f"--unknown {unknown:g}: not a share from 0 to 1")
     made = _planned(
-        name, data, snapshot, host, memory, unknown, _reasons(accept or []),
+        name, data, snapshot, host, memory, unknown, reasons(accept or []),
         {"overrides": set_ or [], "profile": profile, "merge": merge, "smoke": smoke},
     )  # fmt: skip
     if init_adapter:
@@ -168,24 +146,6 @@ def _given(gib: float | None) -> Memory | None:
     from core.training.fit import GIB, Memory
 
     return None if gib is None else Memory(round(gib * GIB), round(gib * GIB))
-
-
-def _reasons(accept: list[str]) -> dict[str, str]:
-    from core.training.recipe import RULES
-
-    reasons = {}
-    for text in accept:
-        rule, sign, reason = text.partition("=")
-        if not sign or not reason.strip():
-            raise UsageError(
-                f"--accept {text!r}: the reason is missing", try_next='--accept L5 "REASON"'
-            )
-        if rule.upper() not in RULES:
-            raise UsageError(
-                f"--accept {rule!r}: no such rule", try_next=f"one of: {', '.join(RULES)}"
-            )
-        reasons[rule.upper()] = reason.strip()
-    return reasons
 
 
 def _flat(data: dict[str, Any], at: str = "") -> list[tuple[str, Any]]:

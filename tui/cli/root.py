@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from core.errors import QAError
 from tui.cli import (
+    adapter,
     at,
     audit,
+    augment,
     citations,
     deciding,
     evaluation,
     golden,
+    handover,
     hosts,
     jobs,
     model,
@@ -23,26 +27,54 @@ from tui.cli import (
     pilot,
     recipe,
     registry,
+    replay,
     sandbox,
     search,
     snapshots,
     sources,
     starting,
     sync,
+    trace,
     tunnel,
     versions,
+    web,
 )
+from tui.cli.help import Panels, whole_sentences
 from tui.cli.show import problem
 from tui.cli.writing import refused_by_system
 
+HELP = """Train, measure and release the ACCESS question-answering model. Without a command: the app.
+
+Every command has --help; those that list take --json. Exit codes: 0 done, 2 what was asked is off,
+3 the way to the host, 4 a job, 5 the registry, 6 this machine or the host, 130 stopped by you.
+"""
+
 app = typer.Typer(
     name="qa",
-    help="Train, measure and release the ACCESS question-answering model. Without a command: the app.",
+    cls=Panels,
+    help=HELP,
     no_args_is_help=False,
+    invoke_without_command=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Versions of this program, and leave.")
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as of
+
+        names = ("access-qa-control", "textual", "rich", "paramiko")
+        print("\n".join([*(f"{name} {of(name)}" for name in names), f"python {sys.version}"]))
+        raise typer.Exit
+
+
 app.command("app", help="Open the control centre (the same as `qa` alone).")(lambda: None)
 pilot.add_to(app)
 app.add_typer(model.app, name="model")
@@ -55,20 +87,28 @@ starting.add_to(jobs.app)
 app.add_typer(sync.app, name="sync")
 tunnel.add_to(app)
 app.add_typer(pairs.app, name="pairs")
+app.add_typer(augment.app, name="data")
 app.add_typer(citations.app, name="citations")
 app.add_typer(snapshots.app, name="snapshots")
 search.add_to(app)
 app.add_typer(sources.app, name="sources")
 app.add_typer(golden.app, name="golden")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(trace.app, name="trace", cls=trace.OrAnswer)
+trace.add_to(app)
 app.add_typer(versions.app, name="versions")
 at.add_to(app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(registry.app, name="registry")
 app.add_typer(deciding.gates, name="gates")
 app.add_typer(recipe.app, name="recipe")
+app.add_typer(adapter.app, name="adapter")
 app.add_typer(deciding.checklist, name="checklist")
 deciding.add_to(app)
+handover.add_to(app)
+web.add_to(app)
+replay.add_to(app)
+whole_sentences(app)
 
 
 def run(args: Sequence[str]) -> int:

@@ -28,7 +28,7 @@ def search_pairs(
     from core.registry import open_registry, search
 
     with open_registry() as reg:
-        _catch_up(reg)
+        catch_up(reg)
         hits = search.find(reg, " ".join(text), snapshot=snapshot, answers=answers, limit=limit)
         where = search.snapshots_with(reg, [h.content_hash for h in hits])
     if json:
@@ -42,7 +42,7 @@ def search_pairs(
         say("no pair has any of these words")
 
 
-def _catch_up(reg: Registry) -> None:
+def catch_up(reg: Registry) -> None:
     """Snapshots frozen before there was an index, or by a process that was stopped."""
     from core.errors import QAError
     from core.registry import search_index, snapshots

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tui.cli.accepting import Accept, WithReasons, reasons
 from tui.cli.jobs import HostName, Json, Queue, opened
 from tui.cli.show import as_json, out, say
 
@@ -13,7 +14,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="until it has ended; exit 4 i
 
 
 def add_to(jobs: typer.Typer) -> None:
-    jobs.command("train")(train)
+    jobs.command("train", cls=WithReasons)(train)
     jobs.command("evaluate")(evaluate)
 
 
@@ -23,19 +24,27 @@ def train(
     smoke: Annotated[bool, typer.Option("--smoke", help="one epoch over a few rows")] = False,
     bump: Annotated[str | None, typer.Option(help="raise at least: minor or major")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="e.g. train.epochs=5")] = None,
+    init_from: Annotated[
+        str | None, typer.Option(help="a training job whose adapter this one builds on")
+    ] = None,
+    accept: Accept = None,
     queue: Queue = False,
     wait: Wait = False,
     host: HostName = "sandbox",
     json: Json = False,
 ) -> None:
-    """Start a training on the host; a full one makes a version. Prints the job's id."""
+    """Start a training on the host; a full one makes a version. Prints the job's id.
+
+    An error of the plan (qa recipe check) stops it, unless it is taken with a reason.
+    """
     from tui.desk.jobs import start_training
 
+    taken = reasons(accept or [])
     with opened(host) as bench:
         bench.connect()
         job_id = start_training(
             bench, recipe, smoke=smoke, queue=queue, bump=bump, snapshot_id=snapshot,
-            overrides=set_ or [],
+            overrides=set_ or [], init_from=init_from, accept=taken,
         )  # fmt: skip
         _told(job_id, json)
         if wait:

@@ -49,7 +49,7 @@ def resume(bench: Workbench, job_id: str, *, queue: bool = False) -> str:
     if old.routine == "train":
         more: dict[str, Any] = {RESUME_FROM: _checkpoints(bench, old)}
     elif old.routine == "evaluate":
-        more = {"reuse": {**(old.settings.get("reuse") or {}), **_answers(bench, old)}}
+        more = {}  # every answer it had given is among those that evaluations on the host share
     else:
         raise UsageError(
             f"a job of the kind {old.routine!r} cannot be resumed",
@@ -114,13 +114,3 @@ def _checkpoints(bench: Workbench, spec: JobSpec) -> str:
         why=f"looked in {', '.join([*looked, *([before] if isinstance(before, str) else [])])}",
         try_next=f"run it again from the start: qa jobs rerun {spec.id}",
     )
-
-
-def _answers(bench: Workbench, spec: JobSpec) -> dict[str, str]:
-    """The answers an evaluation had given when it ended, by system."""
-    found = {}
-    for system in spec.settings.get("systems") or []:
-        path = bench.launching.job_path(spec.id, f"artifacts/answers/{system}.jsonl")
-        if bench.line.route().helper().call("stat", path=path):
-            found[str(system)] = path
-    return found

@@ -7,14 +7,22 @@ call may raise a `core.errors.QAError`, which carries what, why and what to try 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from core.jobdir import JobDir
+from tui.desk.marks import writes
 
 if TYPE_CHECKING:
     from remote.auth import Prompter
+    from tui.desk.api_data import DataDesk
+    from tui.desk.api_host import HostDesk
+    from tui.desk.api_plans import PlansDesk
+    from tui.desk.api_questions import QuestionsDesk
+    from tui.desk.api_traces import TraceDesk
+    from tui.desk.api_work import WorkDesk
+    from tui.handover import Shift
 
 Say = Callable[[str], None]
 Outcome = Literal["pass", "fail", "warn", "note"]
@@ -173,10 +181,18 @@ class Overview:
     unknown_sources: int
     active_job: JobRow | None
     decision: str = ""  # GO, NO-GO or ""
+    queued: int = 0  # jobs that wait for an accelerator
+    production: bool = False  # this desk acts on a host that serves users
 
 
 class Desk(Protocol):
     host_name: str
+    host: HostDesk
+    data: DataDesk
+    traces: TraceDesk
+    work: WorkDesk
+    questions: QuestionsDesk
+    plans: PlansDesk
 
     # route (link, reading: instant). connect: who is asked for secrets; None: nobody
     def connect(self, prompter: Prompter | None = None) -> None: ...
@@ -186,26 +202,42 @@ class Desk(Protocol):
 
     # pilot checklist
     def items(self) -> Sequence[ItemRow]: ...
+    @writes
     def run_item(self, item_id: str, say: Say) -> EvidenceRow: ...
+    @writes
     def note_item(self, item_id: str, text: str) -> EvidenceRow: ...
+    @writes
     def decide(self, decision: Literal["GO", "NO-GO"], reason: str) -> None: ...
 
     # jobs. job_dir: the laptop's mirror; following starts by itself while the job is active
     def jobs(self) -> Sequence[JobRow]: ...
     def job_dir(self, job_id: str) -> JobDir: ...
     def recipes(self) -> Sequence[str]: ...
-    def start_training(self, recipe: str, *, smoke: bool = False, queue: bool = False) -> str: ...
+    @writes
+    def start_training(
+        self,
+        recipe: str,
+        *,
+        smoke: bool = False,
+        queue: bool = False,
+        overrides: Sequence[str] = (),  # key=value
+        accept: Mapping[str, str] | None = None,  # rule of the lint → why its error is taken
+    ) -> str: ...
+    @writes
     def start_evaluation(self, model_version: str) -> str: ...
+    @writes
     def stop_job(self, job_id: str) -> None: ...
 
     # evaluation: scores.json of the newest evaluation of a version (None: the newest of all)
     def scores(self, model_version: str | None = None) -> dict[str, Any] | None: ...
+    def report(self, model_version: str) -> str: ...  # the whole of it, as Markdown
 
     # versions. why_not_*: None if allowed, else the reason to show
     def versions(self) -> Sequence[VersionRow]: ...
     def version_detail(self, model_version: str) -> dict[str, Any]: ...
     def history(self) -> Sequence[dict[str, Any]]: ...
     def why_not_promote(self, model_version: str, environment: str) -> str | None: ...
+    @writes
     def promote(
         self,
         model_version: str,
@@ -215,10 +247,13 @@ class Desk(Protocol):
         expected_live: str = "*",  # what was seen live there; "" nothing, "*" not looked
     ) -> None: ...
     def why_not_roll_back(self, environment: str) -> str | None: ...
+    @writes
     def roll_back(self, environment: str, reason: str) -> str: ...
     def why_not_return(self, environment: str) -> str | None: ...
+    @writes
     def return_(self, environment: str) -> str: ...
     def why_not_approve(self, model_version: str, environment: str) -> str | None: ...
+    @writes
     def approve(self, model_version: str, environment: str, reason: str) -> None: ...
     def compare(self, a: str, b: str) -> dict[str, Any]: ...
     def live_at(self, moment: str) -> dict[str, Any]: ...
@@ -227,8 +262,14 @@ class Desk(Protocol):
 
     # sources
     def sources(self, text: str = "") -> SourcesView: ...
+    @writes
     def resolve_source(self, source_id: str, name: str, url: str) -> None: ...
+    @writes
     def alias_source(self, source_id: str, to: str) -> None: ...
+    @writes
     def dismiss_source(self, source_id: str, why: str) -> None: ...
+
+    # since: Unix seconds; None: a day ago
+    def handover(self, since: float | None = None) -> Shift: ...
 
     def close(self) -> None: ...

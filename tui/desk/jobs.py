@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import locations
-from core.errors import NotFound, QAError
+from core.errors import NotFound, QAError, UsageError
 from core.jobdir import JobSpec
 from tui.desk.launching import Placed
 from tui.desk.outcomes import settle
-from tui.desk.selecting import probe_rows
+from tui.desk.probe_inputs import place_probe
+from tui.desk.probe_inputs import settings as probe_settings
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
@@ -32,12 +34,17 @@ def latest_snapshot(bench: Workbench) -> str:
 
 def place_snapshot(bench: Workbench, snapshot_id: str) -> Placed:
     """The snapshot's pairs as JSONL on the host."""
+    return bench.launching.place({"pairs": snapshot_file(bench, snapshot_id)})["pairs"]
+
+
+def snapshot_file(bench: Workbench, snapshot_id: str) -> Path:
+    """The snapshot's pairs as JSONL on this machine. Raises NotFound."""
     from core.registry import snapshots
 
     path = locations.state_dir() / "snapshots" / f"{snapshot_id}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     snapshots.write_jsonl(bench.registry(), snapshot_id, path)
-    return bench.launching.place({"pairs": path})["pairs"]
+    return path
 
 
 def start_training(
@@ -49,20 +56,31 @@ def start_training(
     bump: str | None = None,
     snapshot_id: str | None = None,
     init_from: str | None = None,
-    overrides: list[str] | None = None,
+    overrides: Sequence[str] = (),
+    accept: Mapping[str, str] | None = None,
 ) -> str:
-    """Launch qa-train on the host. init_from: job id whose adapter the training continues from.
+    """Launch qa-train on the host. init_from: job id whose adapter the training builds on, in the way
+    that incremental.strategy says.
 
     queue: wait for a busy accelerator instead of raising AcceleratorBusy.  bump: at least this part
-    of the version's number rises (minor, major).
+    of the version's number rises (minor, major).  accept: rules of the lint whose errors are taken,
+    each with its reason.  Raises UsageError for an error of the plan that nobody accepted.
     """
-    from core.training.recipe import load_recipe
+    from tui.desk import planning
 
-    loaded = load_recipe(recipe, overrides or [])
     snapshot_id = snapshot_id or latest_snapshot(bench)
+    made = planning.plan(
+        bench, recipe, snapshot_id, overrides, accept=accept, init_from=init_from, smoke=smoke,
+        memory=planning.memory_now(bench),
+    )  # fmt: skip
+    planning.refuse_unless_accepted(made)
+    loaded = made.recipe
+    earlier = _earlier_snapshot(bench, loaded.incremental.strategy, init_from)
     pairs = place_snapshot(bench, snapshot_id)
+    previous = place_snapshot(bench, earlier) if earlier else None
+    probe = place_probe(bench, loaded)
     settings: dict[str, Any] = {
-        "recipe": loaded.resolved(),
+        **planning.job_settings(made),
         "recipe_name": recipe,
         "data": pairs.path,
         "snapshot": snapshot_id,
@@ -71,13 +89,43 @@ def start_training(
         "init_adapter": bench.launching.job_path(init_from, "artifacts/adapter")
         if init_from
         else None,
+        "previous_data": previous.path if previous else None,
         "seed": loaded.train.seed,
+        **probe_settings(probe),
     }
     if bump is not None:
         settings["bump"] = bump
     note = f"{'first run, ' if smoke else ''}{recipe} on {snapshot_id}"
-    spec = bench.launching.spec("train", settings, [asdict(pairs)], note)
+    inputs = [pairs, replace(previous, name="previous")] if previous else [pairs]
+    inputs += probe.values()
+    spec = bench.launching.spec("train", settings, [asdict(i) for i in inputs], note)
+    if made.launcher == "direct":  # Slurm starts as many as it grants
+        spec = replace(spec, processes=loaded.train.processes)
     return submit(bench, spec, queue=queue)
+
+
+def _earlier_snapshot(bench: Workbench, strategy: str, init_from: str | None) -> str | None:
+    """What the earlier adapter was trained on, where the difference to it is trained.
+
+    Raises UsageError before anything is sent: there is nothing to build on.
+    """
+    if strategy == "retrain":
+        return None
+    if init_from is None:
+        raise UsageError(
+            f"incremental.strategy is {strategy}, and no earlier training is named",
+            try_next="--init-from JOB, or --set incremental.strategy=retrain",
+        )
+    from tui.desk.again import spec_of
+
+    snapshot = spec_of(bench, init_from).settings.get("snapshot")
+    if not snapshot:
+        raise UsageError(
+            f"{init_from} was not trained on a frozen snapshot",
+            why="what is new is told by comparing with it, and its pairs are replayed",
+            try_next="--set incremental.strategy=retrain",
+        )
+    return str(snapshot)
 
 
 def submit(bench: Workbench, spec: JobSpec, *, queue: bool = False) -> str:
@@ -104,65 +152,6 @@ def submit(bench: Workbench, spec: JobSpec, *, queue: bool = False) -> str:
             if state is not None and not state.active:  # over before its version was begun
                 settle(bench, job_id)
     return job_id
-
-
-def start_evaluation(bench: Workbench, model_version: str, *, previous: str | None = None) -> str:
-    """Launch qa-eval for a registered version: base, retrieval, tuned (and the previous version)."""
-    from core.evaluation.gates import load_gates
-    from core.registry import sources, versions
-
-    reg = bench.registry()
-    version = versions.get(reg, model_version)
-    inputs = {
-        "golden": bench.launching.place({"golden": bench.golden})["golden"],
-        "pairs": place_snapshot(bench, version.dataset_version),
-        "probe": bench.launching.place_rows("probe", probe_rows(bench)),
-        "sources": bench.launching.place_rows("sources", sources.rows(reg)),
-    }
-    reuse = _reusable(
-        bench, model_version, version.base_model, inputs["golden"], inputs["probe"], previous
-    )
-    settings: dict[str, Any] = {
-        **{name: placed.path for name, placed in inputs.items()},
-        "systems": ["base", "retrieval", "tuned", *(["previous"] if previous else [])],
-        "model_name": version.base_model,
-        "base_model": None,
-        "adapter": version.adapter_path,
-        "previous_adapter": versions.get(reg, previous).adapter_path if previous else None,
-        "version": model_version,
-        "previous_version": previous,
-        "gates": load_gates().model_dump(mode="json"),
-        "max_new_tokens": 96,  # 8 % of the corpus' answers are longer than 64, and the marker stands last
-        "batch_size": 32,
-        "limit": None,
-        "reuse": reuse,
-    }
-    return bench.launching.start(
-        "evaluate", settings, list(inputs.values()), f"evaluate {model_version}"
-    )
-
-
-def _reusable(
-    bench: Workbench, version: str, base: str, golden: Placed, probe: Placed, previous: str | None
-) -> dict[str, str]:
-    """Answers already on the host: the base model's to the same questions, and the previous version's."""
-    found: dict[str, str] = {}
-    for row in bench.following.rows():
-        if row.routine != "evaluate" or row.status != "succeeded":
-            continue
-        spec = bench.following.dir(row.id).spec()
-        hashes = {i["name"]: i["sha256"] for i in spec.inputs}
-        if (hashes.get("golden"), hashes.get("probe")) != (golden.sha256, probe.sha256):
-            continue
-        if spec.settings.get("model_name") == base:
-            found.setdefault(
-                "base", bench.launching.job_path(row.id, "artifacts/answers/base.jsonl")
-            )
-        if previous and spec.settings.get("version") == previous:
-            found.setdefault(
-                "previous", bench.launching.job_path(row.id, "artifacts/answers/tuned.jsonl")
-            )
-    return found
 
 
 def report_dir() -> Path:

@@ -163,6 +163,7 @@ def _register(bench: Workbench, job_id: str) -> None:
     job = fetch_result(bench, job_id, ["summary.json"])
     summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
     spec = job.spec()
+    summary |= _held_against(spec, summary)
     # Whatever waits for the host comes first: a rollback must not stand behind it in the writer's queue.
     adapter = bench.launching.job_path(job_id, "artifacts/adapter")
     record = reproducibility_from(summary, spec, laptop_facts(locations.project_root()))
@@ -184,6 +185,15 @@ def _register(bench: Workbench, job_id: str) -> None:
     _decided(bench, store)
 
 
+def _held_against(spec: JobSpec, summary: dict[str, Any]) -> dict[str, Any]:
+    """What was predicted before the start beside what came, for the version's record."""
+    from core.training import cost
+
+    predicted = spec.settings.get("predicted")
+    found = cost.compare(predicted, summary) if isinstance(predicted, dict) else {}
+    return {"predicted_measured": found} if found else {}
+
+
 def _fail_version(reg: Registry, job_id: str, state: JobState) -> None:
     """The version that was in training, if the job made one."""
     from core.registry import versions
@@ -198,7 +208,7 @@ def _keep_scores(bench: Workbench, job_id: str) -> None:
     """Bring the scores of a finished evaluation home; count the unknown sources it cited once."""
     from core.registry import evaluations, sources
 
-    names = ["scores.json", "report.md"]
+    names = ["scores.json", "report.md", "answers"]
     job = fetch_result(bench, job_id, names)
     scores: dict[str, Any] = json.loads((job.artifacts / "scores.json").read_text("utf-8"))
     version = job.spec().settings["version"]

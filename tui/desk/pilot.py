@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING, Any
 from core import locations
 from tui.desk.api import EvidenceRow
 from tui.desk.checks.week4 import newest_version, percent, write_record
+from tui.desk.evaluating import start_evaluation
 from tui.desk.following import clock
-from tui.desk.jobs import (
-    latest_snapshot,
-    report_dir,
-    start_evaluation,
-    start_training,
-)
+from tui.desk.jobs import latest_snapshot, report_dir, start_training
 from tui.desk.outcomes import version_of, wait
 from tui.desk.release import compare
 from tui.desk.selecting import freeze_selection, read_corpus
@@ -32,6 +28,7 @@ Print = Callable[[str], None]
 SHAPES = {"pass": "✔", "fail": "✘", "warn": "▲", "note": "·"}
 ENVIRONMENT = "staging"
 REHEARSAL = "pilot rehearsal of the release path in staging; not for users"
+RETRAIN_EPOCHS = 0.15  # of nine wordings a fact: each new fact comes up once or twice
 NEEDED = frozenset({"sync", "data-loader", "golden-set", "full-training", "qa-eval"})
 
 
@@ -127,22 +124,24 @@ def _promote(bench: Workbench, version: str, stamp: Print) -> None:
 
 def _retrain(bench: Workbench, first: str, stamp: Print, out: Print) -> str:
     """Continue from the first adapter with a few more pairs; evaluate with the first as `previous`."""
-    from core.corpus import retrain_selection
+    from core.augment.pilot import with_forms
+    from core.corpus import pilot_selection, retrain_selection
 
     def say(line: str) -> None:
         out(f"          {line}")
 
     pairs = read_corpus(bench).pairs
     parent = latest_snapshot(bench)
-    more = retrain_selection(pairs, all=bench.all_pairs)
+    first_data = pilot_selection(pairs, all=bench.all_pairs)
+    more = with_forms(retrain_selection(pairs, all=bench.all_pairs), after=first_data)
     snapshot = freeze_selection(bench, more, parent=parent)
-    stamp(f"frozen {snapshot.id}: {snapshot.pair_count} pairs ({more.note})")
+    stamp(f"frozen {snapshot.id}: {snapshot.pair_count} rows ({more.note})")
     train_job = start_training(
         bench,
         bench.recipe,
         snapshot_id=snapshot.id,
         init_from=find_job(bench, "train", smoke=False).id,
-        overrides=["profile=continue"],
+        overrides=["profile=continue", f"train.epochs={RETRAIN_EPOCHS}"],
     )
     wait(bench, train_job, say)
     second = version_of(bench, train_job)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import NotFound, QAError
-from core.jobdir import SUCCEEDED, JobDir
+from core.errors import QAError
+from core.jobdir import ACTIVE, QUEUED, SUCCEEDED, JobDir
 
 if TYPE_CHECKING:
     from core.pairs import Pair
@@ -204,7 +204,25 @@ def last_memory(bench: Workbench) -> Memory:
     if gauge is None or gauge.memory_total is None or granted is not None:
         return Memory(devices=granted)  # a login node's memory is not the job's
     free = gauge.memory_total - (gauge.memory_used or 0)
-    return Memory(free, gauge.memory_total, gauge.kind, gauge.name)
+    if busy_with(bench):
+        free = gauge.memory_total  # what holds it now will have gone
+    gpus = sum(d.gauge.kind == "gpu" for d in bench.host.devices())
+    return Memory(free, gauge.memory_total, gauge.kind, gauge.name, gpus or None)
+
+
+def memory_now(bench: Workbench) -> Memory:
+    """As last said, else asked for, which takes seconds. Raises RouteError."""
+    found = last_memory(bench)
+    if found.total is not None or found.devices is not None:
+        return found
+    asked = asked_memory(bench)
+    return replace(asked, free=asked.total) if busy_with(bench) else asked
+
+
+def busy_with(bench: Workbench) -> str:
+    """Id of the job that holds the host's accelerator, as far as is known here; "" if none."""
+    held = (r.id for r in bench.jobs() if r.status in ACTIVE and r.status != QUEUED)
+    return next(held, "")
 
 
 def asked_memory(bench: Workbench) -> Memory:
@@ -277,11 +295,8 @@ def _slurm_devices(bench: Workbench) -> int | None:
 
 def _check_same_base(bench: Workbench, job_id: str, recipe: Recipe) -> None:
     from core.training.refusals import check_same_base
+    from tui.desk.again import spec_of
 
-    try:
-        settings = bench.following.dir(job_id).spec().settings
-    except (FileNotFoundError, ValueError):
-        raise NotFound(f"no job {job_id!r} to go on from", try_next="qa jobs list") from None
-    earlier = settings.get("recipe")
+    earlier = spec_of(bench, job_id).settings.get("recipe")
     if isinstance(earlier, dict):
         check_same_base(earlier, recipe, f"job {job_id}")

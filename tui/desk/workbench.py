@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from core import locations
-from core.errors import NotFound, QAError
-from core.jobdir import ACTIVE, JobDir
+from core.errors import NotFound, QAError, ReadOnlyMode
+from core.jobdir import ACTIVE, QUEUED, JobDir
 from tui.desk.api import (
     EvidenceRow,
     Gauge,
@@ -33,13 +34,39 @@ if TYPE_CHECKING:
     from core.registry.writer import Writer
     from remote.auth import Prompter
     from remote.helper_client import Carrier
+    from tui.desk.api_data import DataDesk
+    from tui.desk.api_host import HostDesk
+    from tui.desk.api_plans import PlansDesk
+    from tui.desk.api_questions import QuestionsDesk
+    from tui.desk.api_traces import TraceDesk
+    from tui.desk.api_work import WorkDesk
+    from tui.handover import Shift
 
 T = TypeVar("T")
 DEFAULT_RECIPE = "smollm2-135m"
 
 
+# a part of the desk → its module here, and its class
+PARTS = {
+    "host": ("host_desk", "WorkbenchHost"),
+    "data": ("data_desk", "WorkbenchData"),
+    "traces": ("traces_desk", "WorkbenchTraces"),
+    "work": ("work_desk", "WorkbenchWork"),
+    "questions": ("questions_desk", "WorkbenchQuestions"),
+    "plans": ("plans_desk", "WorkbenchPlans"),
+}
+
+
 class Workbench:
     """Implements `tui.desk.api.Desk` over the real registry and the real line."""
+
+    # made when first asked for, so that the first frame waits for none of them
+    host: HostDesk
+    data: DataDesk
+    traces: TraceDesk
+    work: WorkDesk
+    questions: QuestionsDesk
+    plans: PlansDesk
 
     def __init__(
         self,
@@ -49,10 +76,13 @@ class Workbench:
         all_pairs: bool = False,
         prompter: Prompter | None = None,
         golden: Path | None = None,
+        read_only: bool = False,
     ) -> None:
+        """read_only: this desk writes nothing into the registry, not even what jobs came to."""
         self.host_name = host_name
         self.recipe = recipe or DEFAULT_RECIPE
         self.all_pairs = all_pairs
+        self.read_only = read_only
         self.golden = golden or locations.configs() / "corpus" / "golden.jsonl"
         self.line = Line(host_name, prompter)
         self._others: dict[str, Line] = {}
@@ -65,6 +95,17 @@ class Workbench:
         self._writer: Writer | None = None
         self._making_writer = threading.Lock()
         self._running_item: str | None = None
+        self._making_parts = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in PARTS:
+            raise AttributeError(name)
+        with self._making_parts:
+            if name not in self.__dict__:
+                module, kind = PARTS[name]
+                made = getattr(import_module(f"tui.desk.{module}"), kind)(self)
+                self.__dict__[name] = made
+            return self.__dict__[name]
 
     # registry: one connection a thread
     def registry(self) -> Registry:
@@ -72,7 +113,7 @@ class Workbench:
             from core.registry import open_registry
 
             self._threads.registry = open_registry(how="app")
-            if not self._recovered:
+            if not self._recovered and not self.read_only:
                 from tui.desk.release import recover
 
                 self._recovered = True
@@ -82,6 +123,10 @@ class Workbench:
 
     def write(self, act: Callable[[Registry], T]) -> T:
         """Do it in the one thread that writes the registry; waits for its result or its error."""
+        if self.read_only:
+            raise ReadOnlyMode(
+                "the registry is only read from this desk", try_next="start it without --read-only"
+            )
         with self._making_writer:
             if self._writer is None:
                 from core.registry.writer import Writer
@@ -134,13 +179,23 @@ class Workbench:
 
         reg = self.registry()
         active = [j for j in self.following.rows() if j.status in ACTIVE]
+        waiting = [j for j in active if j.status == QUEUED]
+        active = [j for j in active if j.status != QUEUED] or waiting
         decision = checklist.last_decision(reg)
         return Overview(
             live=live_versions(reg),
             unknown_sources=len(sources.unknown(reg)),
             active_job=active[0] if active else None,
             decision=decision.decision if decision else "",
+            queued=len(waiting),
+            production=self._in_production(),
         )
+
+    def _in_production(self) -> bool:
+        """The sandbox never is; asking it would start it."""
+        from tui.desk.line import SANDBOX
+
+        return self.host_name != SANDBOX and self.line.host().environment == "production"
 
     # checklist
     def items(self) -> Sequence[ItemRow]:
@@ -178,13 +233,23 @@ class Workbench:
     def recipes(self) -> Sequence[str]:
         return sorted(p.stem for p in (locations.configs() / "recipes").glob("*.yaml"))
 
-    def start_training(self, recipe: str, *, smoke: bool = False, queue: bool = False) -> str:
+    def start_training(
+        self,
+        recipe: str,
+        *,
+        smoke: bool = False,
+        queue: bool = False,
+        overrides: Sequence[str] = (),
+        accept: Mapping[str, str] | None = None,
+    ) -> str:
         from tui.desk.jobs import start_training
 
-        return start_training(self, recipe, smoke=smoke, queue=queue)
+        return start_training(
+            self, recipe, smoke=smoke, queue=queue, overrides=overrides, accept=accept
+        )
 
     def start_evaluation(self, model_version: str) -> str:
-        from tui.desk.jobs import start_evaluation
+        from tui.desk.evaluating import start_evaluation
 
         return start_evaluation(self, model_version)
 
@@ -210,6 +275,14 @@ class Workbench:
         reg = self.registry()
         found = evaluations.latest(reg, model_version) if model_version else evaluations.newest(reg)
         return found.scores if found else None
+
+    def report(self, model_version: str) -> str:
+        from core.evaluation.pages.compose import compose
+        from core.evaluation.pages.gather import gather
+        from core.evaluation.pages.markdown import markdown
+
+        mirrors = locations.state_dir() / "mirror"
+        return markdown(compose(gather(self.registry(), model_version, mirrors)))
 
     # versions
     def versions(self) -> Sequence[VersionRow]:
@@ -329,9 +402,16 @@ class Workbench:
 
         self.decided(lambda reg: dismiss(reg, source_id, why))
 
+    def handover(self, since: float | None = None) -> Shift:
+        from tui.desk.handing_over import shift
+
+        return shift(self, since)
+
     def close(self) -> None:
         """Leave the desk; jobs on the host go on."""
         self._looking.close()
+        if "host" in self.__dict__:
+            self.host.close()
         self.following.close()
         for line in (self.line, *self._others.values()):
             line.close()

@@ -9,6 +9,7 @@ from rich.text import Text
 from core import jobdir
 from tui import clean
 from tui.desk.api import Gauge, JobRow
+from tui.desk.api_work import About, Artifact
 from tui.feed import Facts
 from tui.present import words
 from tui.present.words import text
@@ -61,6 +62,10 @@ def facts(job: JobRow, seen: Facts, *, now: float, width: int, stale: bool = Fal
         _line(out, "memory", text(f"{words.gib(seen.memory_bytes)} GiB"))
     eta = seen.eta_s if seen.eta_s is not None else job.eta_s
     _line(out, "time", _time(job, eta, now))
+    if seen.preflight:
+        _line(out, "rows", text((clean.line(seen.preflight, 80), "dim")))
+    if seen.stop:
+        _line(out, "stop", text(clean.line(seen.stop, 200)))
     if seen.warned:
         _line(out, "▲", text((clean.line(seen.warnings[-1], 200), "warn")))
         if seen.warned > 1:
@@ -149,23 +154,6 @@ def gauge(reading: Gauge | None, width: int) -> Text:
     return out
 
 
-def start_text(recipe: str, host: str, *, smoke: bool) -> Text:
-    """What the start dialog says will happen."""
-    kind = "a smoke run (1 epoch, 32 rows)" if smoke else "a full training job"
-    return text(
-        "y starts ",
-        (kind, "strong"),
-        " with recipe ",
-        (clean.line(recipe, 60), "strong"),
-        " on ",
-        (clean.line(host, 40), "strong"),
-        (
-            ". It holds the accelerator until it ends and goes on without this app.",
-            "dim",
-        ),
-    )
-
-
 def newest_first(jobs: Sequence[JobRow]) -> list[JobRow]:
     """Active jobs first, then by the time they were handed in."""
     return sorted(
@@ -202,3 +190,85 @@ def _time(job: JobRow, eta: float | None, now: float) -> Text:
         out.append("  ETA ", "dim")
         out.append(words.duration(eta), "strong")
     return out if out.plain else text(("–", "dim"))
+
+
+# -- the Jobs screen
+
+
+GROUPS = (
+    ("Running", ("running", "starting", "stopping")),
+    ("Queued", ("queued",)),
+    ("Ended", ()),
+)
+
+
+def grouped(rows: Sequence[JobRow]) -> list[tuple[str, list[JobRow]]]:
+    """(heading, jobs) of those groups that have any, newest first as given."""
+    left = list(rows)
+    out = []
+    for name, states in GROUPS:
+        mine = [j for j in left if j.status in states] if states else left
+        left = [j for j in left if j not in mine]
+        if mine:
+            out.append((name, mine))
+    return out
+
+
+def heading(name: str, count: int, width: int) -> Text:
+    return words.join(text((name, "title")), text((str(count), "dim")), width)
+
+
+def listed_row(job: JobRow, marked: bool, width: int, *, now: float) -> Text:
+    """As `row`, with when it began, its run time and its exit code where there is room."""
+    drawn = row(job, max(20, width - (30 if width >= 76 else 0) - 2), now=now)
+    out = Text.assemble(text(("◆ " if marked else "  ", "accent")), drawn, end="")
+    if width >= 76:
+        began = words.moment(job.started_at or job.submitted_at)
+        ran = words.duration(job.elapsed_s) if job.elapsed_s is not None else ""
+        out.append(f"  {began:>16} {ran:>9}", "dim")
+    return words.fit(out, width)
+
+
+def about(job: JobRow, found: About | None, width: int) -> Text:
+    """Why it failed first, then what it is, what it became, what it was given."""
+    out = text((clean.line(job.id, 80), "strong"), "\n")
+    shape, role = words.state(job.status)
+    out.append(f"{shape} {job.status}", role)
+    if job.exit_code is not None:
+        out.append(f", exit code {job.exit_code}", "dim")
+    if job.position is not None:
+        out.append(f", {job.position}. in line", "dim")
+    out.append("\n")
+    for said in (job.reason, job.seam, job.waiting_for and f"waits for {job.waiting_for}"):
+        if said:
+            out.append(words.hang(clean.line(said, 400), width, 2), "dim")
+    if found is None:
+        return out
+    if found.why is not None:
+        out.append(f"\n▲ {clean.line(found.why.what, 200)}\n", "warn")
+        out.append(words.hang(clean.line(found.why.try_next, 600), width, 2))
+        out.append(words.hang("» " + clean.line(found.why.line, 200), width, 2), "dim")
+    out.append("\n")
+    for label, value in (
+        ("became", words.short_version(found.became) if found.became else ""),
+        ("note", clean.line(job.note, 300)),
+        ("started by", f"{clean.line(found.requested_by, 40)}  {words.moment(found.requested_at)}"),
+        ("scheduler", clean.line(job.scheduler_id, 40)),
+    ):
+        if value.strip(" –"):
+            out.append(f"{label:<11}", "dim")
+            out.append(value + "\n")
+    for seam in found.seams:
+        out.append(f"▲ {clean.line(seam, 200)}\n", "warn")
+    if found.settings:
+        out.append("\nsettings\n", "title")
+        for name, value in found.settings[:200]:
+            out.append(f"{clean.line(name, 34)}  ", "dim")
+            out.append(clean.line(value, 200) + "\n")
+    return out
+
+
+def artifact_row(found: Artifact) -> Text:
+    shape, role = ("✔", "ok") if found.here else ("○", "dim")
+    size = f"{found.size / 1e6:,.1f} MB" if found.size >= 1e5 else f"{found.size:,} bytes"
+    return text((f"{shape} ", role), clean.line(found.name, 120), (f"   {size}", "dim"))

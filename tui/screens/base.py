@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.screen import Screen
 
 from tui.asking import Asks
-from tui.bindings import place
+from tui.bindings import Key, Place, place
 from tui.desk.api import Desk
 from tui.widgets.frame import KeyBar, StatusStrip, TabRow
 from tui.widgets.lists import RowList
@@ -26,9 +26,15 @@ class DeskScreen(Asks, Screen[None]):
     MODE: ClassVar[str]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.place = place(self.MODE)
+    @property
+    def place(self) -> Place:
+        """This screen and its keys, as the operator has them."""
+        return self.centre.keymap.place(place(self.MODE))
+
+    def key(self, action: str) -> str:
+        """How the operator writes the key of an action, of this screen or of the app."""
+        found = (k.written for k in self.place.keys if k.action == action)
+        return next(found, None) or self.centre.key(action)
 
     @property
     def centre(self) -> ControlCentre:
@@ -78,15 +84,29 @@ class DeskScreen(Asks, Screen[None]):
         """Why `action` cannot be used now; None if it can."""
         return None
 
+    def blocked(self, key: Key) -> str | None:
+        """Why a key cannot be used now, read-only mode counted in; None if it can."""
+        if key.writes and self.centre.read_only:
+            return f"read-only mode: nothing is changed; {self.centre.key('read_only')} ends it"
+        return self.why_not(key.action)
+
     def refused(self, action: str) -> bool:
         """Say why not, if so."""
-        reason = self.why_not(action)
+        key = next((k for k in self.place.keys if k.action == action), None)
+        reason = self.why_not(action) if key is None else self.blocked(key)
         if reason is not None:
             self.notify(reason, severity="warning", markup=False)
         return reason is not None
 
+    def copyable(self) -> tuple[str, str] | None:
+        """(what it is, the text itself) of what the operator would want to copy now."""
+        chosen = getattr(self.focused, "chosen", None)
+        return (chosen, chosen) if isinstance(chosen, str) else None
+
     def overview_changed(self) -> None:
+        self.set_class(self.centre.production, "-production")
         self.query(StatusStrip).refresh()
+        self.keys_changed()
 
     def keys_changed(self) -> None:
         self.query(KeyBar).refresh()
@@ -95,10 +115,12 @@ class DeskScreen(Asks, Screen[None]):
         self.query_one(TabRow).show(value)
 
     def on_mount(self) -> None:
+        self.set_class(self.centre.production, "-production")
         self.call_after_refresh(self.reload)
 
     def on_screen_resume(self) -> None:
         if self.is_mounted:
+            self.set_class(self.centre.production, "-production")
             self.reload()
 
     def on_resize(self) -> None:
@@ -113,4 +135,4 @@ class DeskScreen(Asks, Screen[None]):
         word = {"connecting": "still connecting to", "lost": "the link is lost to"}.get(
             state, "no route to"
         )
-        return f"{word} {self.desk.host_name}; ctrl+r opens it again"
+        return f"{word} {self.desk.host_name}; {self.centre.key('reconnect')} opens it again"

@@ -185,10 +185,12 @@ class EvaluateScreen(DeskScreen):
         if self.refused("report") or found is None:
             return
 
+        version = str(field(found, "version") or "")
+
         def write() -> str:
             from tui.desk.report_page import markdown_of
 
-            return markdown_of(self.desk, found)
+            return self.desk.report(version) if version else markdown_of(self.desk, found)
 
         self.ask(write, self._report_came, group="report")
 
@@ -196,6 +198,11 @@ class EvaluateScreen(DeskScreen):
         from tui.widgets.markdown_page import MarkdownPage
 
         self.app.push_screen(MarkdownPage("Report", page))
+
+    def action_golden(self) -> None:
+        from tui.screens.golden import GoldenScreen
+
+        self.app.push_screen(GoldenScreen())
 
     def go_back(self) -> bool:
         if self.has_class("-categories"):

@@ -1,4 +1,4 @@
-"""Train: start and stop jobs; the live log and loss curve of one of them."""
+"""Train: what a training would take; the live curve of one, joined with its log."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from functools import partial
 from itertools import islice
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from core import jobdir
 from core.errors import AcceleratorBusy, QAError
 from core.jobdir import JobDir
-from tui import clean
+from tui import clean, joining
 from tui.bindings import TRAIN, bindings
 from tui.desk.api import JobRow
+from tui.desk.api_plans import Behind, PlanView, Wish
+from tui.desk.api_work import About, Why
 from tui.feed import JobFeed
-from tui.present import jobs, words
+from tui.present import curves, empty, jobs
 from tui.present.words import text
 from tui.screens.base import DeskScreen
-from tui.widgets import log_file
-from tui.widgets.confirm import Confirm, StartTraining
+from tui.screens.train_plan import PlanPage
+from tui.widgets.confirm import Confirm
+from tui.widgets.curve_pane import CurvePane
 from tui.widgets.gauge import HostGauge
 from tui.widgets.lists import RowList
 from tui.widgets.log_view import LogView
@@ -33,6 +37,8 @@ from tui.widgets.loss_curve import LossCurve
 from tui.widgets.pane import Pane
 
 EVENTS_A_FRAME = 4000  # bounds the work of one frame when a long run is opened
+FAILED = (jobdir.FAILED, jobdir.STOPPED, jobdir.LOST)
+NEEDS_JOB = ("follow", "search", "log_top", "zoom", "log_y", "point", "smooth", "ghost", "recall")
 ZOOMS = ("", "-zoom-log", "-zoom-curve")
 
 
@@ -47,23 +53,26 @@ class TrainScreen(DeskScreen):
         self.job_id: str | None = None
         self.feed: JobFeed | None = None
         self._pending: deque[dict[str, Any]] = deque()
-        self._needle = ""
         self._zoom = 0
+        self.behind: Behind | None = (
+            None  # what was said before the job started, and the run to beat
+        )
+        self.failure: Why | None = None
+        self._asked_why = ""
 
     def body(self) -> ComposeResult:
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 yield Static(id="brief")
-                with Pane(id="curve-pane"):
-                    yield LossCurve(id="curve")
+                yield CurvePane(id="curve-pane")
+                yield Static(id="probe")
                 with Pane(id="log-pane"):
                     yield LogView(id="log", empty="No job yet: s starts one.")
-                    yield Input(id="search", placeholder="search the log", classes="-hidden")
             with Vertical(id="right"):
                 with Pane(id="facts-pane"), VerticalScroll(id="facts-scroll", can_focus=False):
                     yield Static(id="facts")
                 with Pane(id="host-pane"):
-                    yield HostGauge(self.desk.reading)
+                    yield HostGauge(self.desk.reading, self._load)
                 with Pane(id="jobs-pane"):
                     yield RowList(id="jobs", empty="none yet")
 
@@ -76,6 +85,15 @@ class TrainScreen(DeskScreen):
         self.set_interval(0.25, self._draw_facts)
         self.set_interval(1.0, self._poll)
         self._draw_titles()
+
+    def _load(self) -> Sequence[float | None]:
+        """How busy the accelerator was, while it was looked at."""
+        devices = self.desk.host.devices()
+        return [share for _, share in devices[0].past] if devices else []
+
+    @property
+    def _curves(self) -> CurvePane:
+        return self.query_one(CurvePane)
 
     # which job
 
@@ -110,7 +128,8 @@ class TrainScreen(DeskScreen):
         if job_id == self.job_id and self.feed is not None:
             return
         self.job_id = job_id
-        self.feed = None
+        self.feed = self.behind = self.failure = None
+        self._asked_why = ""
         self.crumb(f"jobs › {job_id}")
         self.query_one("#jobs", RowList).choose(job_id)
         self.ask(lambda: self.desk.job_dir(job_id), self._open, group="job-dir")
@@ -120,10 +139,36 @@ class TrainScreen(DeskScreen):
         self.feed = JobFeed(directory)
         log = self.query_one(LogView)
         log.empty = "The job has not printed anything yet."
-        log.show(directory.output)
-        self.query_one(LossCurve).show(self.feed.loss)
+        log.open_path(directory.output)
+        self._curves.open(self.feed)
         self._read_events()
+        job_id = directory.id
+        self.ask(
+            lambda: self.desk.plans.behind(job_id), self._behind_came, group="behind", poll=True
+        )
         self.redraw()
+
+    def _behind_came(self, found: Behind) -> None:
+        if found.job_id != self.job_id:
+            return
+        self.behind = found
+        self.query_one(HostGauge).predicted = found.peak
+        self._curves.run_to_beat(found.ghost)
+        self.redraw()
+
+    def _look_why(self) -> None:
+        """Once for a job that failed: what its log says."""
+        job = self.job
+        if job is None or job.status not in FAILED or self._asked_why == job.id:
+            return
+        self._asked_why = job.id
+        self.ask(lambda: self.desk.work.about(job.id), self._why_came, group="why", poll=True)
+
+    def _why_came(self, found: About) -> None:
+        if found.job_id == self.job_id:
+            self.failure = found.why
+            self._draw_facts()
+            self.keys_changed()
 
     # live: events are read in a thread, folded here a slice a frame
 
@@ -147,7 +192,7 @@ class TrainScreen(DeskScreen):
             feed.apply(part)
             if not self._pending:
                 self._draw_facts()
-        self.query_one(LossCurve).refresh_if_new(feed.facts.max_steps)
+        self._curves.tick()
 
     def _draw_facts(self) -> None:
         if not self.in_sight:
@@ -157,42 +202,85 @@ class TrainScreen(DeskScreen):
         full = self.query_one("#facts", Static)
         curve = self.query_one(LossCurve)
         if job is None or feed is None:
-            start = text("No job yet. ", ("s", "key"), " starts a training job on the host.")
-            narrow.update(start)
-            full.update(start)
+            narrow.update(
+                text("No job yet. ", (self.key("start"), "key"), " plans and starts one.")
+            )
+            full.update(
+                empty.state("No job yet.", "", [(self.key("start"), "plans and starts one")])
+            )
             return
+        self._look_why()
         if job.routine == "train":
-            curve.empty = "no loss yet: the first logged step draws here"
+            what = "recall: this run has not been probed yet" if self._curves.recall else "loss"
+            curve.empty = (
+                f"no {what}"
+                if self._curves.recall
+                else "no loss yet: the first logged step draws here"
+            )
         else:
             curve.empty = f"a job of kind “{clean.line(job.routine, 20)}” has no loss"
         stale = self.desk.link().state != "up"
         room = max(20, self.size.width - 4)
         narrow.update(jobs.brief(job, feed.facts, now=now, width=room, stale=stale))
         width = max(20, self.query_one("#facts-scroll").size.width)
-        full.update(jobs.facts(job, feed.facts, now=now, width=width, stale=stale))
+        told = jobs.facts(job, feed.facts, now=now, width=width, stale=stale)
+        if self.failure is not None:
+            key = self.key("why") if self.failure.number is not None else ""
+            said = (self.failure.what, self.failure.try_next, self.failure.line)
+            told = Text.assemble(curves.why(*said, width, key), told, end="")
+        full.update(told)
+        self._draw_probe(feed)
         self._draw_titles()
 
+    def _draw_probe(self, feed: JobFeed) -> None:
+        row = self.query_one("#probe", Static)
+        drawn = curves.strip(feed, max(20, self.query_one("#left").size.width - 4))
+        row.set_class(drawn is not None, "-on")
+        if drawn is not None:
+            row.update(drawn, layout=False)
+
     def _draw_titles(self) -> None:
-        curve, log = self.query_one(LossCurve), self.query_one(LogView)
-        facts = self.feed.facts if self.feed else None
-        title = text("loss")
-        if facts is not None and facts.loss is not None:
-            title.append(f" {words.measured(facts.loss)}", "strong")
-        self.query_one("#curve-pane", Pane).title(title)
-        self.query_one("#curve-pane", Pane).subtitle("log y" if curve.log_y else "")
+        log = self.query_one(LogView)
+        self._curves.titles()
         name = clean.line(self.job_id or "", 60)
         self.query_one("#facts-pane", Pane).title(name or "job")
-        state = text("output.log  ", (f"{log.lines:,} lines  ", "dim"))
-        if log.file is not None and not log.file.complete:
-            state.append(f"counting {log.file.indexed / max(1, log.file.size):.0%}  ", "dim")
-        if log.following:
-            state.append("● following", "ok")
-        else:
-            state.append("‖ paused", "warn")
-            state.append(" · f follows", "dim")
-        if log.match is not None:
-            state.append(f"  /{clean.line(log.match[1], 20)} line {log.match[0] + 1:,}", "dim")
-        self.query_one("#log-pane", Pane).title(state)
+        self.query_one("#log-pane", Pane).title(log.title())
+
+    # the curve and the log go together
+
+    @on(LossCurve.Pointed)
+    def pointed(self, event: LossCurve.Pointed) -> None:
+        log = self.query_one(LogView)
+        number = joining.line_of(log.text, log.lines, event.step)
+        if number is not None:
+            log.go_to_line(number)
+        elif (
+            self.feed is not None and event.index < len(self.feed.times) and not self._curves.recall
+        ):
+            log.go_to_time(self.feed.times[event.index])
+
+    @on(LogView.CursorLine)
+    def log_moved(self, event: LogView.CursorLine) -> None:
+        step = joining.step_near(self.query_one(LogView).text, event.line_number)
+        if step is not None:
+            self.query_one(LossCurve).point(step)
+
+    def action_point(self) -> None:
+        if self.refused("point"):
+            return
+        curve = self.query_one(LossCurve)
+        if self._zoom == 1:
+            self.action_zoom()
+        curve.focus()
+        if curve.at is None:
+            curve.action_end(1)
+
+    def action_why(self) -> None:
+        if self.refused("why") or self.failure is None or self.failure.number is None:
+            return
+        log = self.query_one(LogView)
+        log.focus()
+        log.go_to_line(self.failure.number)
 
     @on(LogView.Changed)
     def log_changed(self) -> None:
@@ -210,10 +298,23 @@ class TrainScreen(DeskScreen):
             if job.status not in jobdir.ACTIVE:
                 return f"this job has ended: {clean.line(job.status, 20)}"
             return self.no_route()
-        if action in ("follow", "search", "log_top", "zoom", "log_y") and self.feed is None:
+        if action in NEEDS_JOB and self.feed is None:
             return "no job is shown"
-        if action in ("search_next", "search_previous") and not self._needle:
-            return "nothing was searched yet: / searches"
+        if action == "point" and self.feed is not None:
+            series = self.query_one(LossCurve).series
+            return None if series is not None and len(series) else "there is no curve yet"
+        if action == "why" and (self.failure is None or self.failure.number is None):
+            return "nothing known was found in the log of this job"
+        if action == "ghost" and self._curves.ghost is None:
+            return "no finished run of the same recipe came before"
+        if (
+            action == "recall"
+            and not (self.feed and self.feed.facts.probe)
+            and not self._curves.recall
+        ):
+            return "this run has not been probed yet"
+        if action in ("search_next", "search_previous"):
+            return self.query_one(LogView).why_not(action)
         return None
 
     def finds(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
@@ -223,33 +324,35 @@ class TrainScreen(DeskScreen):
     def action_start(self) -> None:
         if self.refused("start"):
             return
-        self.ask(lambda: list(self.desk.recipes()), self._pick_recipe, group="recipes")
+        self.app.push_screen(PlanPage(self.desk.plans), self._planned)
 
-    def _pick_recipe(self, recipes: Sequence[str]) -> None:
-        dialog = StartTraining(recipes, self.desk.host_name)
+    def _planned(self, plan: PlanView | None) -> None:
+        if plan is not None:
+            self.centre.say(f"starting {clean.line(plan.wish.recipe, 60)} …", title="Training")
+            self._start(plan.wish, queue=bool(plan.busy))
 
-        def start(recipe: str | None) -> None:
-            if recipe:
-                smoke = dialog.smoke
-                self.centre.say(f"starting {recipe} …", title="Training")
-                self._start(recipe, smoke, queue=False)
-
-        self.app.push_screen(dialog, start)
-
-    def _start(self, recipe: str, smoke: bool, *, queue: bool) -> None:
+    def _start(self, wish: Wish, *, queue: bool) -> None:
         def failed(problem: QAError) -> None:
             if isinstance(problem, AcceleratorBusy) and not queue:
-                self._offer_queue(problem, recipe, smoke)
+                self._offer_queue(problem, wish)
             else:
                 self.centre.report(problem)
 
-        call = lambda: self.desk.start_training(recipe, smoke=smoke, queue=queue)  # noqa: E731
+        def call() -> str:
+            return self.desk.start_training(
+                wish.recipe,
+                smoke=wish.smoke,
+                queue=queue,
+                overrides=wish.overrides,
+                accept=wish.accept,
+            )
+
         self.ask(call, self._started, group="start", failed=failed)
 
-    def _offer_queue(self, busy: AcceleratorBusy, recipe: str, smoke: bool) -> None:
+    def _offer_queue(self, busy: AcceleratorBusy, wish: Wish) -> None:
         def answer(yes: bool | None) -> None:
             if yes:
-                self._start(recipe, smoke, queue=True)
+                self._start(wish, queue=True)
 
         body = text(
             (clean.line(busy.what, 200), "strong"),
@@ -305,72 +408,50 @@ class TrainScreen(DeskScreen):
         curve.log_y = not curve.log_y
         self._draw_titles()
 
+    def action_smooth(self) -> None:
+        if not self.refused("smooth"):
+            self._curves.toggle("smooth")
+
+    def action_ghost(self) -> None:
+        if not self.refused("ghost"):
+            self._curves.toggle("with_ghost")
+
+    def action_recall(self) -> None:
+        if not self.refused("recall"):
+            self._curves.toggle("recall")
+
     def action_zoom(self) -> None:
         self._zoom = (self._zoom + 1) % len(ZOOMS)
         for index, name in enumerate(ZOOMS[1:], 1):
             self.set_class(index == self._zoom, name)
 
     def go_back(self) -> bool:
-        search = self.query_one("#search", Input)
         log = self.query_one(LogView)
         if self.has_class("-jobs") or self.query_one("#jobs").has_focus:
             self.remove_class("-jobs")
-        elif not search.has_class("-hidden"):
-            search.add_class("-hidden")
         elif self._zoom:
             self._zoom = -1
             self.action_zoom()
-        elif log.match is not None:
-            log.match = None
+        elif self.query_one(LossCurve).at is not None:
+            self.query_one(LossCurve).point(None)
             log.follow()
-        else:
+        elif self.query_one(LossCurve).has_focus:
+            pass
+        elif not log.close_one():
             return False
         log.focus()
         return True
 
-    # search in the log
+    # search in the log: its keys also work while another pane has the focus
 
     def action_search(self) -> None:
-        if self.refused("search"):
-            return
-        field = self.query_one("#search", Input)
-        field.remove_class("-hidden")
-        field.value = ""
-        field.focus()
-
-    @on(Input.Submitted, "#search")
-    def search_submitted(self, event: Input.Submitted) -> None:
-        event.input.add_class("-hidden")
-        self.query_one(LogView).focus()
-        self._needle = event.value
-        self._search(from_line=self.query_one(LogView).top_line, backwards=False)
+        if not self.refused("search"):
+            self.query_one(LogView).action_search()
 
     def action_search_next(self) -> None:
         if not self.refused("search_next"):
-            log = self.query_one(LogView)
-            self._search(from_line=(log.match[0] + 1) if log.match else log.top_line)
+            self.query_one(LogView).action_search_next()
 
     def action_search_previous(self) -> None:
         if not self.refused("search_previous"):
-            log = self.query_one(LogView)
-            self._search(from_line=log.match[0] if log.match else log.top_line, backwards=True)
-
-    def _search(self, *, from_line: int, backwards: bool = False) -> None:
-        log, needle = self.query_one(LogView), self._needle
-        file = log.file
-        if file is None or not needle:
-            return
-        path, start = file.path, file.offset_of(from_line)
-
-        def found(offset: int | None) -> None:
-            if log.file is not file:
-                return
-            if offset is None:
-                self.notify(f"“{clean.line(needle, 40)}” is not in this log", markup=False)
-            elif offset >= file.indexed:
-                self.notify("found, but that part is still being counted", markup=False)
-            else:
-                log.go_to(file.line_of(offset), needle)
-
-        call = lambda: log_file.find(path, needle, start, backwards=backwards)  # noqa: E731
-        self.ask(call, found, group="search")
+            self.query_one(LogView).action_search_previous()

@@ -55,7 +55,8 @@ def _confirm_return(screen: VersionsScreen, environment: str) -> None:
                 group="return",
             )
 
-    screen.app.push_screen(Confirm("Return?", body, verb="returns"), answered)
+    dialog = Confirm("Return?", body, verb="returns").acting_on(environment)
+    screen.app.push_screen(dialog, answered)
 
 
 def approve(screen: VersionsScreen, name: str) -> None:
@@ -102,7 +103,10 @@ def _ask_approval(screen: VersionsScreen, name: str, environment: str) -> None:
             )
 
     screen.app.push_screen(
-        Ask("Approve?", body, verb="approves", placeholder="what you looked at"), answered
+        Ask("Approve?", body, verb="approves", placeholder="what you looked at").acting_on(
+            environment
+        ),
+        answered,
     )
 
 

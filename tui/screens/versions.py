@@ -270,7 +270,8 @@ class VersionsScreen(DeskScreen):
 
         verb = "overrides and promotes" if refusal is not None else "promotes"
         title = "Promote against the gates?" if refusal is not None else "Promote?"
-        self.app.push_screen(TypeName(title, body, name, verb=verb, reason=reason), promote)
+        dialog = TypeName(title, body, name, verb=verb, reason=reason).acting_on(environment)
+        self.app.push_screen(dialog, promote)
 
     # roll back
 
@@ -335,7 +336,7 @@ class VersionsScreen(DeskScreen):
                 )
 
         dialog = Ask("Roll back?", body, verb="rolls back", placeholder="reason")
-        self.app.push_screen(dialog, roll_back)
+        self.app.push_screen(dialog.acting_on(environment), roll_back)
 
     def done(self, message: str) -> None:
         self.centre.say(message, title="Done")

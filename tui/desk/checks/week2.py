@@ -71,9 +71,11 @@ def data_loader(bench: Workbench, say: Say) -> Found:
     """Validate every row, freeze the pilot's snapshot, and load it on the host with the real tokenizer."""
     report = read_corpus(bench)
     say(f"{len(report.pairs)} good pairs, {len(report.problems)} problems")
-    selection = current_selection(bench, report.pairs)
+    from core.augment.pilot import with_forms
+
+    selection = with_forms(current_selection(bench, report.pairs))
     snapshot = freeze_selection(bench, selection)
-    say(f"frozen {snapshot.id}: {snapshot.pair_count} pairs")
+    say(f"frozen {snapshot.id}: {snapshot.pair_count} rows")
     from core.training.recipe import load_recipe
     from tui.desk.jobs import place_snapshot
 
@@ -90,7 +92,7 @@ def data_loader(bench: Workbench, say: Say) -> Found:
     ]
     return Found(
         "warn" if report.problems else "pass",
-        f"{snapshot.id}: {snapshot.pair_count} pairs, 0 markers cut, questions masked",
+        f"{snapshot.id}: {snapshot.pair_count} rows, 0 markers cut, questions masked",
         "\n".join(lines),
     )
 

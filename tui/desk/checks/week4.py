@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from core.errors import NotFound
 from tui.desk.api import Outcome, Say
 from tui.desk.checks.found import Found
-from tui.desk.jobs import report_dir, start_evaluation
+from tui.desk.evaluating import start_evaluation
+from tui.desk.jobs import report_dir
 from tui.desk.outcomes import scores_of, wait
 
 if TYPE_CHECKING:

@@ -1,0 +1,202 @@
+"""The jobs as an operator manages them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import NotFound
+from core.jobdir import JobSpec
+from tests.openssh import OpenSSHPair
+from tests.remote.conftest import end_jobs
+from tests.ui.conftest import NARROW, press, running, shown, told, until
+from tests.ui.fakes import FakeDesk
+from tui.desk.api_work import Artifact, Why
+from tui.desk.work_desk import flat, tail
+from tui.desk.workbench import Workbench
+from tui.widgets.confirm import Choose, Confirm
+from tui.widgets.lists import RowList
+from tui.widgets.log_view import LogView
+
+RUNNING, FAILED = "train-20261122-141530-3f9a", "train-20261121-090000-01aa"
+
+
+async def test_running_first_then_the_ended_with_the_log_beside(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, _):
+        await press(pilot, "4")
+        screen = shown(app)
+        assert screen.index(RUNNING) < screen.index("eval-20261122") and "Ended" in screen
+        assert app.screen.query_one(RowList).chosen == RUNNING
+        await until(pilot, lambda: app.screen.query_one(LogView).lines > 0)
+
+
+async def test_a_known_failure_is_explained_and_leads_to_its_line(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "4")
+        await press(pilot, "w")
+        assert "nothing known was found" in told(app)
+        app.screen.query_one(RowList).choose(FAILED)
+        await until(pilot, lambda: "The GPU ran out of memory." in shown(app))
+        assert "Halve train.batch_size" in shown(app)
+        (desk.root / FAILED / "output.log").write_text("a\nb\nc\nCUDA out of memory\nd\n")
+        await until(pilot, lambda: app.screen.query_one(LogView).lines >= 4)
+        await press(pilot, "w")
+        await until(pilot, lambda: app.screen.query_one(LogView).cursor == 3)
+
+
+async def test_stop_is_asked_and_resume_is_for_the_ended(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "4", "u")
+        assert "x stops it first" in told(app)
+        await press(pilot, "x")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await press(pilot, "y")
+        await until(pilot, lambda: ("stop_job", RUNNING) in desk.calls)
+        await until(pilot, lambda: "stopped" in shown(app))
+        app.screen.query_one(RowList).choose(FAILED)
+        await press(pilot, "u")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await press(pilot, "y")
+        await until(pilot, lambda: ("work.resume", FAILED) in desk.calls)
+
+
+async def test_removing_says_what_goes_and_what_stays(tmp_path: Path) -> None:
+    async with running(tmp_path, size=NARROW) as (app, pilot, desk):
+        await press(pilot, "4")
+        app.screen.query_one(RowList).choose(FAILED)
+        await press(pilot, "d")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        assert "Its folder on the host goes" in shown(app)
+        await press(pilot, "y")
+        await until(pilot, lambda: "folder on the host is removed" in told(app))
+        await until(pilot, lambda: FAILED not in shown(app))
+        assert ("work.remove", FAILED) in desk.calls
+
+
+async def test_artifacts_are_listed_and_one_is_fetched(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "4", "a")
+        await until(pilot, lambda: isinstance(app.screen, Choose))
+        assert "109.1 MB" in shown(app)
+        await press(pilot, "enter")
+        name = "adapter/adapter_model.safetensors"
+        await until(pilot, lambda: ("work.fetch", RUNNING, name) in desk.calls)
+        await until(pilot, lambda: "it is here" in told(app))
+
+
+async def test_two_logs_are_merged(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        for name, line in ((RUNNING, "12:00:01 one"), (FAILED, "12:00:00 other")):
+            (desk.root / name / "output.log").write_text(line + "\n")
+        await press(pilot, "4", "b")
+        assert "◆" in shown(app)
+        app.screen.query_one(RowList).choose(FAILED)
+        await press(pilot, "b")
+        log = app.screen.query_one(LogView)
+        await until(pilot, lambda: log.lines == 2)
+        assert log.has_focus_within
+
+
+async def test_a_narrow_screen_zooms_to_the_log_and_back(tmp_path: Path) -> None:
+    async with running(tmp_path, size=NARROW) as (app, pilot, _):
+        await press(pilot, "4")
+        assert not app.screen.query_one("#log-pane").display
+        await press(pilot, "enter")
+        assert app.screen.query_one("#log-pane").display
+        await press(pilot, "escape")
+        assert not app.screen.query_one("#log-pane").display
+        assert app.screen.query_one(RowList).has_focus
+
+
+async def test_without_a_link_the_last_known_is_said_to_be_so(tmp_path: Path) -> None:
+    async with running(tmp_path, "lost") as (app, pilot, desk):
+        await press(pilot, "4")
+        assert "as last known: no link" in shown(app)
+        await press(pilot, "x")
+        assert "the link is lost" in told(app) and ("stop_job", RUNNING) not in desk.calls
+
+
+async def test_no_job_says_what_to_do(tmp_path: Path) -> None:
+    async with running(tmp_path, "empty") as (app, pilot, _):
+        await press(pilot, "4")
+        assert "No job yet" in shown(app)
+
+
+async def test_hostile_words_are_text(tmp_path: Path) -> None:
+    evil = "\x1b]52;c;aGk=\x07[bold red]x[/]\u202e\x00" * 40
+    desk = FakeDesk(tmp_path / "jobs")
+    desk.rows[FAILED] = replace(desk.rows[FAILED], reason=evil, note=evil, seam=evil)
+    desk.work.left = (Artifact(evil, 3, False),)
+    about = desk.work.about
+    desk.work.about = lambda job_id: replace(  # type: ignore[method-assign]
+        about(job_id), requested_by=evil, settings=((evil, evil),), why=Why(evil, evil, evil, 0)
+    )
+    async with running(tmp_path, desk=desk) as (app, pilot, _):
+        await press(pilot, "4")
+        app.screen.query_one(RowList).choose(FAILED)
+        await until(pilot, lambda: "[bold red]x[/]" in shown(app))
+        await press(pilot, "a")
+        await until(pilot, lambda: isinstance(app.screen, Choose))
+        assert not any(c in shown(app) for c in "\x1b\x07\x00\u202e")
+
+
+# -- the real desk
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with OpenSSHPair(tmp_path / "pair") as pair:
+        bench = Workbench("gh200")
+        bench.line._host = pair.host
+        yield bench
+        bench.close()
+        end_jobs(Path(pair.host.workdir))
+
+
+def test_a_failed_job_on_a_real_host(bench: Workbench) -> None:
+    script = (
+        "import pathlib; p = pathlib.Path('artifacts'); p.mkdir(exist_ok=True); "
+        "(p / 'half.bin').write_bytes(b'x' * 5000); print('loading'); "
+        "raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')"
+    )
+    spec = JobSpec("test-oom", "test", [sys.executable, "-I", "-S", "-c", script], {"lr": {"a": 1}})
+    bench.connect()
+    bench.line.launcher().start(spec)
+    bench.following.follow(spec.id).done.wait(60)
+    (row,) = bench.work.listed().rows
+    assert (row.id, row.status) == ("test-oom", "failed")
+    about = bench.work.about(spec.id)
+    assert about.settings == (("lr.a", "1"),) and about.why is not None
+    assert "ran out of memory" in about.why.what and about.why.number is not None
+    assert "CUDA out of memory" in about.log.read_text().split("\n")[about.why.number]
+    assert bench.work.artifacts(spec.id) == (Artifact("half.bin", 5000, False),)
+    assert bench.work.fetch(spec.id, "half.bin").read_bytes() == b"x" * 5000
+    assert bench.work.artifacts(spec.id) == (Artifact("half.bin", 5000, True),)
+    again = bench.work.rerun(spec.id)
+    assert again != spec.id and len(bench.work.listed().rows) == 2
+    bench.following.follow(again).done.wait(60)
+    assert any("removed" in line for line in bench.work.remove(again))
+    with pytest.raises(NotFound):
+        bench.work.artifacts("no-such-job")
+    assert time.time() > (row.started_at or 0)
+
+
+def test_the_tail_knows_its_line_numbers(tmp_path: Path) -> None:
+    log = tmp_path / "output.log"
+    log.write_text("".join(f"line {n}\n" for n in range(200_000)))
+    lines, first = tail(log)
+    assert first is not None and lines[-2] == "line 199999"
+    whole = [n for n, line in enumerate(lines) if line == "line 199000"]
+    assert [first + n for n in whole] == [199_000]
+    assert tail(tmp_path / "no.log") == ([], None)
+
+
+def test_nested_settings_get_dotted_names() -> None:
+    assert list(flat({"a": {"b": 1, "c": {}}, "d": None})) == [
+        ("a.b", "1"), ("a.c", "{}"), ("d", "None"),
+    ]  # fmt: skip

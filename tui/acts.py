@@ -1,0 +1,158 @@
+"""What the app's own keys do, apart from going about: help, notices, handover, colours, read-only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from core.errors import QAError
+from tui.bindings import EVERYWHERE, LISTS
+from tui.screens.base import DeskScreen
+
+if TYPE_CHECKING:
+    from tui.app import ControlCentre
+
+
+class Acts:
+    """Mixin of the app."""
+
+    @property
+    def _centre(self) -> ControlCentre:
+        return cast("ControlCentre", self)
+
+    def key(self, action: str) -> str:
+        """How the operator writes one of the app's own keys."""
+        rows = self._centre.keymap.keys(EVERYWHERE)
+        return next((k.written for k in rows if k.action == action), action)
+
+    def action_help(self) -> None:
+        from tui.present import frame
+        from tui.widgets.confirm import Page
+
+        app = self._centre
+        if isinstance(app.screen, DeskScreen):
+            keys = app.keymap.keys
+            body = frame.help_page(
+                app.screen.place,
+                lists=keys(LISTS),
+                everywhere=keys(EVERYWHERE),
+                width=min(90, app.size.width * 96 // 100 - 6),
+            )
+            app.push_screen(Page("Help", body))
+
+    # notices
+
+    def action_notices(self) -> None:
+        from tui.widgets.notice_page import NoticePage
+
+        if isinstance(self._centre.screen, DeskScreen):
+            self._centre.clear_notifications()  # they are on the page, and would lie over it
+            self._centre.push_screen(NoticePage(self._centre.notices))
+
+    def action_copy(self) -> None:
+        app = self._centre
+        found = app.screen.copyable() if isinstance(app.screen, DeskScreen) else None
+        if found is None:
+            app.say("Nothing is highlighted that could be copied.")
+        else:
+            app.copy(found[1], found[0])
+
+    # handover
+
+    def action_handover(self) -> None:
+        """Write the note of this shift, then show it."""
+        from tui import handover
+
+        app = self._centre
+        said = [n for n in app.notices.session if n.severity == "error"]
+
+        def write() -> tuple[str, str]:
+            since = handover.last_written()
+            note = handover.note(app.desk.handover(since), problems=said)
+            return note, str(handover.keep(note, app.clock()))
+
+        def show(found: tuple[str, str]) -> None:
+            from tui.widgets.handover_page import HandoverPage
+
+            app.push_screen(HandoverPage(*found))
+
+        app.ask(write, show, group="handover")
+
+    # read-only mode
+
+    def action_read_only(self) -> None:
+        app = self._centre
+        if not app.read_only:
+            self._set_read_only(True)
+            app.say(
+                f"Nothing can be changed now. {self.key('read_only')} ends it.", title="read-only"
+            )
+        elif app.preferences.locked:
+            app.notify(
+                "the app was started with --read-only; start it without to change things",
+                severity="warning",
+                markup=False,
+            )
+        else:
+            from tui.present.words import text
+            from tui.widgets.confirm import Confirm
+
+            body = text("From then on keys change the registry and the host again.")
+            dialog = Confirm("End read-only mode?", body, verb="ends it", danger=False)
+            app.push_screen(dialog, lambda yes: self._set_read_only(not yes))
+
+    def _set_read_only(self, on: bool) -> None:
+        self._centre.read_only = on
+        self._centre.frame_changed()
+
+    # colours
+
+    def action_theme(self) -> None:
+        from tui.widgets.theme_choice import ThemeChoice
+
+        self._centre.push_screen(ThemeChoice(self._centre.theme), self._theme_chosen)
+
+    action_change_theme = action_theme
+
+    def _theme_chosen(self, name: str | None) -> None:
+        from tui import settings_file
+
+        app = self._centre
+        if name is None or not app.preferences.remember:
+            return
+        app.ask(
+            lambda: settings_file.store("theme", name),
+            lambda _: None,
+            group="settings",
+            failed=lambda problem: app.report(problem, quietly=True),
+        )
+
+    # first steps
+
+    def offer_first_steps(self) -> None:
+        """Show the guide where there is nothing yet, until it was put away once."""
+        from tui import first_run
+
+        app = self._centre
+        if not (app.preferences.remember and first_run.wanted()):
+            return
+
+        def nothing_yet() -> bool:
+            return not app.desk.versions() and not app.desk.jobs()
+
+        def offer(empty: bool) -> None:
+            if empty and len(app.screen_stack) == 1:
+                self.action_first_steps()
+
+        app.ask(nothing_yet, offer, group="first-steps", failed=_leave_it)
+
+    def action_first_steps(self) -> None:
+        from tui import first_run
+        from tui.widgets.confirm import Page
+
+        app = self._centre
+        page = Page("First steps", first_run.guide(app.desk.host_name))
+        app.push_screen(page, lambda _: first_run.seen() if app.preferences.remember else None)
+
+
+def _leave_it(problem: QAError) -> None:
+    """A registry that cannot be read says so elsewhere."""

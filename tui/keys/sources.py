@@ -1,0 +1,42 @@
+"""The keys of Sources."""
+
+from __future__ import annotations
+
+from tui.keys import Key, table
+
+SOURCES = table(
+    "sources",
+    Key(
+        "slash",
+        "filter",
+        "filter",
+        "Filter by id, name, address or example",
+        shown="/",
+        command="qa sources list",
+    ),
+    Key(
+        "r",
+        "resolve",
+        "resolve",
+        "This unknown id is a source: give its name and address",
+        writes=True,
+        command="qa sources resolve",
+    ),
+    Key(
+        "a",
+        "alias",
+        "alias",
+        "This unknown id is another name of a known source",
+        writes=True,
+        command="qa sources resolve",
+    ),
+    Key(
+        "d",
+        "drop_source",
+        "dismiss",
+        "This unknown id is no source; keeps why",
+        writes=True,
+        command="qa sources resolve",
+    ),
+    Key("w", "open_url", "open URL", "Open its address in the browser"),
+)

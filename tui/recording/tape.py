@@ -1,0 +1,121 @@
+"""The file of a recording: gzip, one JSON document a line, readable up to where it was cut off.
+
+First {"recording": 1, "began": Unix seconds, "host", "program"}; then entries with "t", seconds since
+then: {"t", "call", "args", "value" or "error"} and {"t", "file", "at", "data"}: bytes of a job's file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import io
+import json
+import os
+import queue
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.errors import DiskFull, QAError, UsageError
+
+FORMAT = 1
+FLUSH_S = 1.0
+MAX_LINE = 64 << 20
+
+
+class Tape:
+    """Writes in a thread of its own: putting an entry never waits for the disk.
+
+    problem: why nothing is written any more, if so. Raises UsageError (the file is there already).
+    """
+
+    def __init__(self, path: Path, head: dict[str, Any]) -> None:
+        self.path = path
+        self.problem: QAError | None = None
+        self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as e:
+            raise UsageError(
+                f"{path} cannot be made", why=e.strerror or "", try_next="name a new file"
+            ) from e
+        self._file = os.fdopen(fd, "wb")
+        self._zip = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=5)
+        self.put({"recording": FORMAT, **head})
+        self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
+        self._thread.start()
+
+    def put(self, entry: dict[str, Any]) -> None:
+        self._queue.put(entry)
+
+    def close(self) -> None:
+        """Write what is left. Safe to repeat."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join(10)
+
+    def _run(self) -> None:
+        try:
+            while self._write_some():
+                self._zip.flush()
+                self._file.flush()
+        except OSError as e:
+            self.problem = _full(e, self.path)
+        finally:
+            with contextlib.suppress(OSError):
+                self._zip.close()
+                self._file.close()
+
+    def _write_some(self) -> bool:
+        """What is there now; False at the end."""
+        entry = self._queue.get()
+        while entry is not None:
+            self._zip.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+            try:
+                entry = self._queue.get(timeout=FLUSH_S)
+            except queue.Empty:
+                return True
+        return False
+
+
+def read(path: Path) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    """(head, entries). Raises UsageError for what is no recording; entries end where the file does."""
+    try:
+        lines = _lines(path)
+        head = next(lines, None)
+    except (OSError, EOFError, zlib.error) as e:
+        raise UsageError(f"{path} is no recording", why=str(e)[:200], try_next=_HOW) from e
+    if not isinstance(head, dict) or head.get("recording") != FORMAT:
+        raise UsageError(f"{path} is no recording of this kind", try_next=_HOW)
+    return head, lines
+
+
+_HOW = "qa app --record FILE makes one"
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rb") as packed, io.BufferedReader(packed) as lines:  # type: ignore[arg-type]
+        while True:
+            try:
+                line = lines.readline(MAX_LINE)
+            except (EOFError, zlib.error, gzip.BadGzipFile):
+                if lines.tell() == 0:
+                    raise
+                return  # cut off here
+            if not line.endswith(b"\n"):
+                return
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                return
+            if isinstance(entry, dict):
+                yield entry
+
+
+def _full(e: OSError, path: Path) -> QAError:
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"the recording {path} ends here", try_next="free space and begin another")
+    return QAError(f"the recording {path} ends here", why=e.strerror or str(e))

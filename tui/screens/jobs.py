@@ -1,0 +1,289 @@
+"""Jobs: all of them, here and on the host; their logs, what they left, why one failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import OptionList, Static
+
+from core import jobdir
+from tui import clean
+from tui.bindings import JOBS, bindings
+from tui.desk.api import JobRow
+from tui.desk.api_work import About, Artifact, Listed, WorkDesk
+from tui.present import jobs
+from tui.present.words import text
+from tui.screens.base import DeskScreen
+from tui.widgets.confirm import Choose, Confirm
+from tui.widgets.lists import Row, RowList
+from tui.widgets.log_view import LogView
+from tui.widgets.pane import Pane
+
+
+class JobsScreen(DeskScreen):
+    MODE = "jobs"
+    CSS_PATH = "jobs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings(JOBS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed: Listed | None = None
+        self.found: About | None = None
+        self.beside: str | None = None
+        self._shown: str | None = None  # whose details are shown
+        self._merged = False  # its log is shown beside another's
+
+    @property
+    def there(self) -> WorkDesk:
+        return self.desk.work
+
+    def body(self) -> ComposeResult:
+        with Horizontal(id="panes"):
+            with Vertical(id="left"):
+                with Pane(id="list-pane"):
+                    yield RowList(id="list", empty="The jobs are loading…")
+                with Pane(id="about-pane"), VerticalScroll(id="scroll"):
+                    yield Static(id="about")
+            with Pane(id="log-pane"):
+                yield LogView(id="log", empty="Its log is empty, or not mirrored yet.")
+
+    def on_mount(self) -> None:
+        self.query_one("#list-pane", Pane).title("jobs")
+        self.query_one("#about-pane", Pane).title("about it")
+        self.query_one("#log-pane", Pane).title("output.log")
+        self.query_one("#list").focus()
+        self.set_interval(2.0, self._poll)
+
+    # what is shown
+
+    def reload(self) -> None:
+        self.ask(self.there.listed, self._came, group="jobs")
+
+    def _poll(self) -> None:
+        if self.in_sight:
+            self.ask(self.there.listed, self._came, group="jobs-poll", poll=True)
+
+    def _came(self, listed: Listed) -> None:
+        self.listed = listed
+        self.redraw()
+        self.keys_changed()
+
+    def redraw(self) -> None:
+        listed = self.listed
+        if listed is None:
+            return
+        now = self.centre.clock()
+        drawn: list[Row] = []
+        for name, mine in jobs.grouped(listed.rows):
+            drawn.append((None, partial(jobs.heading, name, len(mine))))
+            drawn += [
+                (j.id, partial(jobs.listed_row, j, j.id == self.beside, now=now)) for j in mine
+            ]
+        if not drawn:
+            drawn = [(None, lambda width: text(("No job yet: s on screen 3 starts one.", "dim")))]
+        self.query_one("#list", RowList).fill(drawn)
+        said = "as last known: no link" if self.no_route() else clean.line(listed.problem, 60)
+        self.query_one("#list-pane", Pane).subtitle(said or f"{len(listed.rows)} in all")
+        self._draw_about()
+
+    @property
+    def job(self) -> JobRow | None:
+        chosen = self.query_one("#list", RowList).chosen
+        rows = self.listed.rows if self.listed else ()
+        return next((j for j in rows if j.id == chosen), None)
+
+    def show_job(self, job_id: str) -> None:
+        """Highlight a job; its log and details follow."""
+        self.query_one("#list", RowList).choose(job_id)
+
+    @on(OptionList.OptionHighlighted, "#list")
+    def highlighted(self) -> None:
+        job = self.job
+        if job is not None and job.id != self._shown:
+            self._shown, self._merged, self.found = job.id, False, None
+            self.crumb(clean.line(job.id, 60))
+            self.query_one("#scroll", VerticalScroll).scroll_home(animate=False)
+            self._draw_about()
+            self._ask_about(job.id)
+        self.keys_changed()
+
+    def _ask_about(self, job_id: str) -> None:
+        self.ask(lambda: self.there.about(job_id), self._about_came, group="about")
+
+    def _about_came(self, found: About) -> None:
+        if found.job_id != self._shown:
+            return
+        self.found = found
+        if not self._merged:
+            self._open([found.log])
+        self._draw_about()
+        self.keys_changed()
+
+    def _open(self, logs: list[Path]) -> None:
+        log = self.query_one(LogView)
+        if len(logs) == 1:
+            log.open_path(logs[0])
+        else:
+            log.open_merged(logs)
+        names = " + ".join(clean.line(path.parent.name, 40) for path in logs)
+        self.query_one("#log-pane", Pane).title(names)
+
+    def _draw_about(self) -> None:
+        job, width = self.job, (self.query_one("#scroll").size.width or 41) - 1
+        drawn = text() if job is None else jobs.about(job, self.found, width)
+        self.query_one("#about", Static).update(drawn)
+
+    def finds(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
+        for job in self.listed.rows if self.listed else ():
+            yield f"Job: {clean.line(job.id, 80)}", "", partial(self.show_job, job.id)
+
+    def why_not(self, action: str) -> str | None:
+        job = self.job
+        if action == "zoom":
+            return None
+        if job is None:
+            return "no job is highlighted"
+        active = job.status in jobdir.ACTIVE
+        if action in ("stop", "kill") and not active:
+            return f"it has ended: {job.status}"
+        if action in ("resume", "remove") and active:
+            return f"it is {job.status}: x stops it first"
+        if action == "resume" and job.status == "succeeded":
+            return "it succeeded: there is nothing to go on with; R runs it again"
+        if action == "why_line" and (
+            self.found is None or self.found.why is None or self.found.why.number is None
+        ):
+            return "nothing known was found in its log"
+        if action in ("stop", "kill", "resume", "rerun", "remove"):
+            return self.no_route()
+        return super().why_not(action)
+
+    # the log
+
+    @on(OptionList.OptionSelected, "#list")
+    def action_open_log(self) -> None:
+        if not self.wide:
+            self.add_class("-zoom")
+        self.query_one(LogView).focus()
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoom")
+        zoomed = self.has_class("-zoom")
+        (self.query_one(LogView) if zoomed else self.query_one("#list")).focus()
+
+    def go_back(self) -> bool:
+        if self.has_class("-zoom"):
+            self.action_zoom()
+            return True
+        if self.query_one("#list").has_focus:
+            return False
+        self.query_one("#list").focus()
+        return True
+
+    def action_why_line(self) -> None:
+        if self.refused("why_line") or self.found is None or self.found.why is None:
+            return
+        if not self.wide:
+            self.add_class("-zoom")
+        log = self.query_one(LogView)
+        log.focus()
+        log.go_to_line(self.found.why.number or 0)
+
+    def action_beside(self) -> None:
+        job = self.job
+        if self.refused("beside") or job is None:
+            return
+        if self.beside in (None, job.id):
+            self.beside = None if self.beside else job.id
+            self.redraw()
+            return
+        first, self.beside = self.beside, None
+        self.redraw()
+        self._shown, self._merged = job.id, True
+        self._open([self.desk.job_dir(name).output for name in (first, job.id)])
+        self.action_open_log()
+
+    # what can be done with one
+
+    def _sure(
+        self, title: str, said: str, verb: str, act: Callable[[str], object], *, danger: bool
+    ) -> None:
+        """Ask, then do it and show the list again."""
+        job = self.job
+        if job is None:
+            return
+
+        def do(yes: bool | None) -> None:
+            if yes:
+                self.ask(lambda: act(job.id), self._did, group="act")
+
+        body = text((clean.line(job.id, 80), "strong"), f"\n{said}")
+        self.app.push_screen(Confirm(title, body, verb=verb, danger=danger), do)
+
+    def _did(self, answer: object) -> None:
+        if isinstance(answer, str):
+            self.centre.say(f"job {answer} is started")
+        for line in answer if isinstance(answer, tuple) else ():
+            self.centre.say(str(line))
+        self.reload()
+
+    def action_stop(self) -> None:
+        if not self.refused("stop"):
+            said = "It writes a checkpoint first and ends then; it can be resumed."
+            self._sure("Stop?", said, "stops it", self.desk.stop_job, danger=True)
+
+    def action_kill(self) -> None:
+        if not self.refused("kill"):
+            said = "It ends at once, without a checkpoint: the steps since the last one are lost."
+            self._sure("Kill?", said, "kills it", self.there.kill, danger=True)
+
+    def action_resume(self) -> None:
+        if not self.refused("resume"):
+            said = "A new job goes on from its last whole checkpoint, with the same settings."
+            self._sure("Resume?", said, "resumes it", self.there.resume, danger=False)
+
+    def action_rerun(self) -> None:
+        if not self.refused("rerun"):
+            said = "A new job with the same settings and inputs, from the beginning."
+            self._sure("Run again?", said, "runs it again", self.there.rerun, danger=False)
+
+    def action_remove(self) -> None:
+        if not self.refused("remove"):
+            said = (
+                "Its folder on the host goes, checkpoints too. Log and results mirrored here stay."
+            )
+            self._sure("Remove?", said, "removes it", self.there.remove, danger=True)
+
+    # artifacts
+
+    def action_artifacts(self) -> None:
+        job = self.job
+        if self.refused("artifacts") or job is None:
+            return
+        self.ask(
+            lambda: self.there.artifacts(job.id), partial(self._offer, job.id), group="artifacts"
+        )
+
+    def _offer(self, job_id: str, found: tuple[Artifact, ...]) -> None:
+        if not found:
+            self.centre.say("it left nothing", title=job_id)
+            return
+
+        def fetch(name: str | None) -> None:
+            if name:
+                self.ask(
+                    lambda: self.there.fetch(job_id, name),
+                    lambda path: self.centre.say(str(path), title="it is here"),
+                    group="fetch",
+                )
+
+        body = text((clean.line(job_id, 80), "strong"), " left; ✔ is here, ○ only on the host")
+        rows = [(a.name, jobs.artifact_row(a)) for a in found]
+        self.app.push_screen(Choose("Artifacts", body, rows), fetch)
