@@ -30,7 +30,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     xdist's groups add `@group` to the names, and `--last-failed` would then run everything.
     """
     yield
-    cache = session.config.cache
+    cache = getattr(session.config, "cache", None)
     if cache is not None and not hasattr(session.config, "workerinput"):
         failed = cache.get("cache/lastfailed", {})
         cache.set("cache/lastfailed", {re.sub(r"@[\w-]+$", "", name): True for name in failed})
@@ -41,3 +41,4 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the operator's registry or state."""
     monkeypatch.setenv("QA_REGISTRY", str(tmp_path / "registry.db"))
     monkeypatch.setenv("QA_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("QA_USER_CONFIG", str(tmp_path / "config"))

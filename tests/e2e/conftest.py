@@ -27,6 +27,7 @@ def desk_env(tmp_path: Path, tiny_model: Path) -> dict[str, str]:
     return {
         **os.environ,
         "QA_STATE": str(tmp_path / "state"),
+        "QA_USER_CONFIG": str(tmp_path / "config"),
         "QA_REGISTRY": str(tmp_path / "registry.db"),
         "QA_MODELS": str(tiny_model.parent),
         "QA_OPERATOR": "tester",

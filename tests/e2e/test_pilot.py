@@ -19,6 +19,7 @@ def test_the_pilot_trains_measures_releases_and_rolls_back(
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     for week in ("Week 1", "Week 2", "Week 3", "Week 4"):
         assert week in done.stdout
+    assert done.stdout.count("weak areas:") == done.stdout.count("Add more training data")
     assert "NO-GO" in done.stdout  # two random layers know nothing, and the page says so
     last = done.stdout.strip().splitlines()[-1]
     assert "access-qa-v1.0.0.md" in last and str(tmp_path / "registry.db") in last
@@ -36,8 +37,30 @@ def test_the_pilot_trains_measures_releases_and_rolls_back(
     assert all(h["override"] for h in history if h["action"] == "promotion")
 
     scores = json.loads(qa("versions", "show", "access-qa-v1.0.1").stdout)["scores"]
-    assert {"base", "retrieval", "tuned", "previous"} <= set(scores["systems"])
+    systems = ["base", "retrieval", "base+retrieval", "previous", "tuned"]
+    assert sorted(scores["systems"]) == sorted(systems)
+    assert {m["accuracy"]["n"] for m in scores["systems"].values()} == {17}  # the same items
     assert scores["probe_set"]["n"] > 0
+    # the base model was asked once; yesterday's tuned version is today's previous one
+    asked = scores["about"]["systems"]
+    n = 17 + scores["probe_set"]["n"]
+    assert asked["base"]["reused"] == asked["previous"]["reused"] == n > asked["tuned"]["reused"]
+
+    for name in systems:
+        args = ("eval", "show", "access-qa-v1.0.1", scores["questions"][0]["id"], "--json")
+        evidence = json.loads(qa(*args).stdout)
+        row = evidence["systems"][name]
+        assert len(evidence["nearest"]) == 3
+        assert row["latency_s"] is not None or row["seconds"] > 0
+        assert {"answer", "grade", "markers", "matched", "missing", "confabulated"} <= set(row)
+        if name != "retrieval":
+            assert row["prompt"] and row["raw"] and row["prompt_tokens"] > 5 and row["tokens"]
+    compared = json.loads(
+        qa("eval", "compare", "access-qa-v1.0.0", "access-qa-v1.0.1", "--json").stdout
+    )
+    assert compared["n"] == 17 and set(compared["flips"]) == {
+        "regressions", "improvements", "severe"
+    }  # fmt: skip
 
     states = {i["id"]: i["state"] for i in json.loads(qa("checklist", "list", "--json").stdout)}
     assert len(states) == 16 and "open" not in states.values()

@@ -75,6 +75,9 @@ def terminal(tmp_path: Path, desk_env: dict[str, str]) -> Iterator[Terminal]:
 def test_the_app_connects_runs_an_item_and_leaves(terminal: Terminal) -> None:
     terminal.wait("Week 1", "sandbox", "0 of 16 done")
     terminal.wait("ms ━")  # both hops answer
+    terminal.wait("First steps")  # of an empty registry
+    terminal.keys("Escape")
+    terminal.wait_gone("First steps")
     terminal.keys("Enter")
     terminal.wait("1 of 16 done", timeout=90)
     terminal.keys("6")
