@@ -73,8 +73,10 @@ class Gate:
 class GatedServer(Server):
     """textual-serve's, on loopback alone and behind the gate."""
 
-    def __init__(self, command: str, port: int) -> None:
+    def __init__(self, command: str, listening: socket.socket) -> None:
+        port = int(listening.getsockname()[1])
         super().__init__(command, host=LOOPBACK, port=port, title="ACCESS QA Control")
+        self.listening = listening
         self.gate = Gate(port)
 
     async def _make_app(self) -> web.Application:
@@ -94,6 +96,16 @@ class GatedServer(Server):
         """Its own would print the values of variables with every trace."""
 
     async def on_startup(self, app: web.Application) -> None:
+        """Nothing yet: the address is told once somebody listens there."""
+
+    def serve(self, debug: bool = False) -> None:
+        """Until Ctrl-C."""
+        with contextlib.suppress(KeyboardInterrupt):
+            web.run_app(
+                self._make_app(), sock=self.listening, print=self._announce, access_log=None
+            )
+
+    def _announce(self, *_: object) -> None:
         print(self.gate.address, flush=True)
         print(
             "opens the app once, in a browser of this machine; ctrl+c ends it, jobs go on",
@@ -110,18 +122,18 @@ def command(host: str, *, read_only: bool) -> str:
 
 def serve(host: str, port: int, *, read_only: bool = False) -> None:
     """Serve until Ctrl-C. port: 0 takes a free one.  Raises PortTaken."""
-    port = _free(port)
-    with contextlib.suppress(KeyboardInterrupt):
-        GatedServer(command(host, read_only=read_only), port).serve()
+    GatedServer(command(host, read_only=read_only), bound(port)).serve()
 
 
-def _free(port: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as e:
-            raise PortTaken(
-                f"port {port} on {LOOPBACK} cannot be used", why=str(e), try_next="--port 0"
-            ) from e
-        return int(probe.getsockname()[1])
+def bound(port: int) -> socket.socket:
+    """A socket on loopback, and nowhere else."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((LOOPBACK, port))
+    except OSError as e:
+        made.close()
+        raise PortTaken(
+            f"port {port} on {LOOPBACK} cannot be used", why=str(e), try_next="--port 0"
+        ) from e
+    return made

@@ -145,9 +145,10 @@ def take(
     def right(fact: str, answer: str) -> bool:
         return graders[fact].grade(_first(answer)).grade == "correct"
 
+    from core.training.quick import quick
     from core.training.undisturbed import undisturbed
 
-    with undisturbed(engine.model):
+    with undisturbed(engine.model), quick(engine.model):
         for batch in engine.answer_batches(prompts, BATCH):
             for answer in batch:
                 greedy[_fact(answer.id)] += right(_fact(answer.id), answer.answer)

@@ -89,14 +89,15 @@ def test_a_port_in_use_is_told() -> None:
     require(textual_serve is not None, "textual-serve (pip install -e '.[web]')")
     import socket
 
-    from tui.web import _free
+    from tui.web import bound
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(PortTaken):
-            _free(taken.getsockname()[1])
-    assert _free(0) > 0
+            bound(taken.getsockname()[1])
+    with bound(0) as free:
+        assert free.getsockname()[0] == "127.0.0.1"
 
 
 def test_the_token_is_in_no_command_line() -> None:

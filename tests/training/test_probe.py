@@ -147,3 +147,30 @@ def test_modes_and_random_states_are_as_before() -> None:
         pass
     assert model.training and not model.dropout.training
     assert (torch.rand(1).item(), np.random.rand(), random.random()) == expected
+
+
+def test_a_model_made_quick_answers_the_same_and_is_as_before(models: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from core.training.fast import use_low_rank
+    from core.training.quick import quick
+
+    base = AutoModelForCausalLM.from_pretrained(str(models / "tiny"), dtype=torch.bfloat16)
+    peft = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear"))
+    for name, parameter in peft.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    by_hand = use_low_rank(peft)
+    forwards = {name: m.__dict__.get("forward") for name, m in peft.named_modules()}
+    ids = torch.arange(5, 45).view(2, 20)
+    with torch.inference_mode():
+        before = peft(ids).logits
+        with quick(peft.get_base_model()) as packed:
+            assert packed > by_hand > 0  # every weight an adapter stands beside, and the head
+            within = peft(ids).logits
+        after = peft(ids).logits
+    assert {name: m.__dict__.get("forward") for name, m in peft.named_modules()} == forwards
+    assert torch.equal(before, after)
+    assert (within - before).abs().max() < 0.05 * before.abs().max()  # rounding of bf16
+    assert peft(ids, labels=ids).loss.requires_grad
