@@ -78,8 +78,8 @@ def main(log: Path, report: Path) -> None:
     from textual.geometry import Region
     from textual.strip import Strip
 
-    from tui.widgets.log_lines import LogLines
-    from tui.widgets.log_view import LogView
+    from tui.widgets.log.lines import LogLines
+    from tui.widgets.log.view import LogView
 
     facts: dict[str, Any] = {"late": [], "redraw_cpu": []}
 

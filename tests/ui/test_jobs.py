@@ -21,7 +21,7 @@ from tui.desk.work_desk import flat, tail
 from tui.desk.workbench import Workbench
 from tui.widgets.confirm import Choose, Confirm
 from tui.widgets.lists import RowList
-from tui.widgets.log_view import LogView
+from tui.widgets.log.view import LogView
 
 RUNNING, FAILED = "train-20261122-141530-3f9a", "train-20261121-090000-01aa"
 

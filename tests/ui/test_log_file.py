@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remote.segments import Copy
-from tui.widgets import log_index
-from tui.widgets.log_file import LINE_CAP, LogFile, last_state
-from tui.widgets.log_index import BLOCK, OpenFile
+from tui.widgets.log import index as log_index
+from tui.widgets.log.file import LINE_CAP, LogFile, last_state
+from tui.widgets.log.index import BLOCK, OpenFile
 
 here = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 raw_bytes = st.lists(

@@ -12,13 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.ui.test_log_file import counted
-from tui.widgets import log_levels, log_query, log_regex, log_scan
-from tui.widgets.log_file import LogFile
-from tui.widgets.log_query import Query, typed
-from tui.widgets.log_rows import Rows, meeting
-from tui.widgets.log_scan import Scan
-from tui.widgets.log_seeking import Seeker
-from tui.widgets.log_spans import Spans
+from tui.widgets.log import levels as log_levels
+from tui.widgets.log import query as log_query
+from tui.widgets.log import regex as log_regex
+from tui.widgets.log import scan as log_scan
+from tui.widgets.log.file import LogFile
+from tui.widgets.log.query import Query, typed
+from tui.widgets.log.rows import Rows, meeting
+from tui.widgets.log.scan import Scan
+from tui.widgets.log.seeking import Seeker
+from tui.widgets.log.spans import Spans
 
 WORDS = ("loss", "LOSS", "step 7", "an error: x", "WARNING deep", "b", "nan", "é", "\r", "")
 line = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)

@@ -15,11 +15,15 @@ from rich.style import Style
 
 from core.errors import MissingComponent, UsageError
 from tests.ui.test_clean import PAYLOADS, anything, harmless
-from tui.widgets import log_ansi, log_detail, log_outside, log_paint, log_row
-from tui.widgets.log_ansi import PLAIN, Ink
-from tui.widgets.log_file import LINE_CAP, RawLine
-from tui.widgets.log_paint import Palette
-from tui.widgets.log_row import Entry
+from tui.widgets.log import ansi as log_ansi
+from tui.widgets.log import detail as log_detail
+from tui.widgets.log import outside as log_outside
+from tui.widgets.log import paint as log_paint
+from tui.widgets.log import row as log_row
+from tui.widgets.log.ansi import PLAIN, Ink
+from tui.widgets.log.file import LINE_CAP, RawLine
+from tui.widgets.log.paint import Palette
+from tui.widgets.log.row import Entry
 
 DARK = Palette(base=Style(bgcolor=Color.from_rgb(18, 21, 26)))
 BOLD, RED = Style(bold=True), Style(color="red")

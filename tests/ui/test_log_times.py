@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from tests.ui.test_log_file import counted, wait
 from tests.ui.test_log_scan import finish
-from tui.widgets import log_line_times
-from tui.widgets.log_file import LogFile
-from tui.widgets.log_merge import MergedLog
-from tui.widgets.log_query import Query
-from tui.widgets.log_timeline import Arrivals, Timeline
-from tui.widgets.log_times import Stamp, Target, stamp, target
+from tui.widgets.log import line_times as log_line_times
+from tui.widgets.log.file import LogFile
+from tui.widgets.log.merge import MergedLog
+from tui.widgets.log.query import Query
+from tui.widgets.log.timeline import Arrivals, Timeline
+from tui.widgets.log.times import Stamp, Target, stamp, target
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
 

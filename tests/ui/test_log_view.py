@@ -22,11 +22,11 @@ from tests.ui.conftest import until
 from tests.ui.test_clean import harmless
 from tui.bindings import bindings
 from tui.theme import DEFAULT, THEMES, roles
-from tui.widgets.log_keys import LOG
-from tui.widgets.log_panel import LogPanel
-from tui.widgets.log_prompt import LogPrompt
-from tui.widgets.log_query import Query
-from tui.widgets.log_view import LogView
+from tui.widgets.log.keys import LOG
+from tui.widgets.log.panel import LogPanel
+from tui.widgets.log.prompt import LogPrompt
+from tui.widgets.log.query import Query
+from tui.widgets.log.view import LogView
 
 
 class Alone(App[None]):

@@ -11,7 +11,7 @@ from tests.ui.conftest import NARROW, press, running, settle, shown, until, writ
 from tests.ui.fakes import FakeDesk
 from tui.screens.train import TrainScreen
 from tui.widgets.confirm import Confirm
-from tui.widgets.log_view import LogView
+from tui.widgets.log.view import LogView
 from tui.widgets.loss_curve import LossCurve
 
 

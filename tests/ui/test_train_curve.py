@@ -16,7 +16,7 @@ from tui import joining
 from tui.feed import JobFeed
 from tui.present import curves
 from tui.widgets.gauge import HostGauge
-from tui.widgets.log_view import LogView
+from tui.widgets.log.view import LogView
 from tui.widgets.loss_curve import LossCurve
 
 JOB = "train-20261122-141530-3f9a"

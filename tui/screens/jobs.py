@@ -23,7 +23,7 @@ from tui.present.words import text
 from tui.screens.base import DeskScreen
 from tui.widgets.confirm import Choose, Confirm
 from tui.widgets.lists import Row, RowList
-from tui.widgets.log_view import LogView
+from tui.widgets.log.view import LogView
 from tui.widgets.pane import Pane
 
 

@@ -32,7 +32,7 @@ from tui.widgets.confirm import Confirm
 from tui.widgets.curve_pane import CurvePane
 from tui.widgets.gauge import HostGauge
 from tui.widgets.lists import RowList
-from tui.widgets.log_view import LogView
+from tui.widgets.log.view import LogView
 from tui.widgets.loss_curve import LossCurve
 from tui.widgets.pane import Pane
 

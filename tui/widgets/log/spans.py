@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Event, Thread
 
-from tui.widgets.log_query import Query
-from tui.widgets.log_regex import RegexChild, Stopped, TooSlow
+from tui.widgets.log.query import Query
+from tui.widgets.log.regex import RegexChild, Stopped, TooSlow
 
 KNOWN = 2000
 LONGEST = 4000  # characters of a line that are looked at

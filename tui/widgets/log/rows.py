@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from tui.widgets.log_file import RawLine
-from tui.widgets.log_query import Query
+from tui.widgets.log.file import RawLine
+from tui.widgets.log.query import Query
 
 
 class Found(Protocol):
-    """Lines that were found; a `tui.widgets.log_scan.Scan` or the same over several logs."""
+    """Lines that were found; a `tui.widgets.log.scan.Scan` or the same over several logs."""
 
     query: Query
 
@@ -31,7 +31,7 @@ class Found(Protocol):
 
 
 class Log(Protocol):
-    """What a view needs of a log; `tui.widgets.log_file.LogFile` or several of them merged."""
+    """What a view needs of a log; `tui.widgets.log.file.LogFile` or several of them merged."""
 
     generation: int
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-from tui.widgets.log_index import BLOCK, STEP, LineIndex, OpenFile
-from tui.widgets.log_query import Query
-from tui.widgets.log_scan import Scan
+from tui.widgets.log.index import BLOCK, STEP, LineIndex, OpenFile
+from tui.widgets.log.query import Query
+from tui.widgets.log.scan import Scan
 
 LINE_CAP = 16 * 1024  # of a longer line a part of this size is read
 MAX_PARTS = 51

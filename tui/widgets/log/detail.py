@@ -11,8 +11,9 @@ from rich.text import Text
 from tui import clean
 from tui.present import words
 from tui.present.words import text
-from tui.widgets import log_ansi, log_levels
-from tui.widgets.log_file import LINE_CAP, RawLine
+from tui.widgets.log import ansi as log_ansi
+from tui.widgets.log import levels as log_levels
+from tui.widgets.log.file import LINE_CAP, RawLine
 
 MAX_ROWS = 400
 MAX_ROW = 2000

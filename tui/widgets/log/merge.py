@@ -14,10 +14,10 @@ from heapq import merge
 from pathlib import Path
 from threading import Event, Thread
 
-from tui.widgets.log_file import LogFile, RawLine
-from tui.widgets.log_line_times import Times
-from tui.widgets.log_merged_scan import MergedScan
-from tui.widgets.log_query import Query
+from tui.widgets.log.file import LogFile, RawLine
+from tui.widgets.log.line_times import Times
+from tui.widgets.log.merged_scan import MergedScan
+from tui.widgets.log.query import Query
 
 SOURCE = 48  # bits of a line's number; the number of its log stands above them
 NUMBER = (1 << SOURCE) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.widgets.log_rows import Found, meeting
+from tui.widgets.log.rows import Found, meeting
 
 
 class Seeker:

@@ -10,9 +10,9 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tui.bindings import bindings
-from tui.widgets.log_canvas import LogCanvas
-from tui.widgets.log_keys import MOVES
-from tui.widgets.log_rows import Rows
+from tui.widgets.log.canvas import LogCanvas
+from tui.widgets.log.keys import MOVES
+from tui.widgets.log.rows import Rows
 
 WHEEL = 3
 SIDEWAYS = 8

@@ -11,8 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Protocol
 
-from tui.widgets.log_file import RawLine
-from tui.widgets.log_times import Stamp, midnight_before, next_day, stamp
+from tui.widgets.log.file import RawLine
+from tui.widgets.log.times import Stamp, midnight_before, next_day, stamp
 
 NEAR = 100  # lines that are looked through for one with a time, each way
 SAMPLES = 256  # of a log whose times have no date: where a day begins

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from tui.widgets import log_levels
-from tui.widgets.log_index import BLOCK
-from tui.widgets.log_query import Both, LevelMatcher, Matcher, Query, TextMatcher
-from tui.widgets.log_regex import PATIENCE_S, RegexChild, Stopped, TooSlow
+from tui.widgets.log import levels as log_levels
+from tui.widgets.log.index import BLOCK
+from tui.widgets.log.query import Both, LevelMatcher, Matcher, Query, TextMatcher
+from tui.widgets.log.regex import PATIENCE_S, RegexChild, Stopped, TooSlow
 
 if TYPE_CHECKING:
-    from tui.widgets.log_file import Part
+    from tui.widgets.log.file import Part
 
 PIECE = 4 * BLOCK  # small enough to stay in the processor's cache
 

@@ -6,10 +6,10 @@ from array import array
 from collections.abc import Sequence
 from threading import Event
 
-from tui.widgets.log_file import LogFile, Part
-from tui.widgets.log_index import STEP
-from tui.widgets.log_timeline import BACK_S, Arrivals, Timeline
-from tui.widgets.log_times import midnight_before, next_day, stamp
+from tui.widgets.log.file import LogFile, Part
+from tui.widgets.log.index import STEP
+from tui.widgets.log.timeline import BACK_S, Arrivals, Timeline
+from tui.widgets.log.times import midnight_before, next_day, stamp
 
 
 class Times:

@@ -9,9 +9,9 @@ from rich.text import Text
 from tui import clean
 from tui.present import words
 from tui.present.words import text
-from tui.widgets import log_levels
-from tui.widgets.log_query import Query
-from tui.widgets.log_rows import Found
+from tui.widgets.log import levels as log_levels
+from tui.widgets.log.query import Query
+from tui.widgets.log.rows import Found
 
 NAMED = 24  # characters of a search or a filter that are shown
 

@@ -16,18 +16,19 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.widgets import log_detail, log_status
-from tui.widgets.log_file import LogFile
-from tui.widgets.log_lines import LogLines
-from tui.widgets.log_merge import MergedLog
-from tui.widgets.log_panel import LogPanel
-from tui.widgets.log_prompt import LogPrompt
-from tui.widgets.log_query import Query, typed
-from tui.widgets.log_rows import Found, Log, Rows
-from tui.widgets.log_seeking import Seeker
-from tui.widgets.log_spans import Spans
-from tui.widgets.log_status import LogState
-from tui.widgets.log_timeline import Arrivals, Timeline
+from tui.widgets.log import detail as log_detail
+from tui.widgets.log import status as log_status
+from tui.widgets.log.file import LogFile
+from tui.widgets.log.lines import LogLines
+from tui.widgets.log.merge import MergedLog
+from tui.widgets.log.panel import LogPanel
+from tui.widgets.log.prompt import LogPrompt
+from tui.widgets.log.query import Query, typed
+from tui.widgets.log.rows import Found, Log, Rows
+from tui.widgets.log.seeking import Seeker
+from tui.widgets.log.spans import Spans
+from tui.widgets.log.status import LogState
+from tui.widgets.log.timeline import Arrivals, Timeline
 
 FRAMES_PER_S = 12  # more is not read by anybody, and each frame costs
 SOON_S = 0.02  # while an answer is waited for

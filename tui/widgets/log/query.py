@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from tui.widgets import log_levels
+from tui.widgets.log import levels as log_levels
 
 CROWDED = 64  # hits after which going line by line is cheaper, if they are close together
 

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
-from tui.widgets.log_query import Query
-from tui.widgets.log_scan import Scan
+from tui.widgets.log.query import Query
+from tui.widgets.log.scan import Scan
 
 
 class MergedScan:

@@ -14,9 +14,9 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 
-from tui.widgets.log_query import Query
+from tui.widgets.log.query import Query
 
-CHILD = Path(__file__).with_name("log_regex_child.py")
+CHILD = Path(__file__).with_name("regex_child.py")
 PATIENCE_S = 10.0  # for one piece of a log
 
 

@@ -12,9 +12,10 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.widgets import log_ansi, log_levels
-from tui.widgets.log_ansi import Ink
-from tui.widgets.log_file import LINE_CAP, RawLine
+from tui.widgets.log import ansi as log_ansi
+from tui.widgets.log import levels as log_levels
+from tui.widgets.log.ansi import Ink
+from tui.widgets.log.file import LINE_CAP, RawLine
 
 WIDE_CAP = 2000  # characters; a longer line of wide characters is cut by characters, not by cells
 MAX_HITS = 100

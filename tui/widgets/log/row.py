@@ -9,8 +9,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.widgets import log_levels, log_paint
-from tui.widgets.log_paint import Drawn, Palette, Piece
+from tui.widgets.log import levels as log_levels
+from tui.widgets.log import paint as log_paint
+from tui.widgets.log.paint import Drawn, Palette, Piece
 
 LETTERS = "abcdefgh"  # names of the logs in a merged view
 

@@ -16,12 +16,13 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.widgets import log_paint, log_row
-from tui.widgets.log_file import LINE_CAP, RawLine
-from tui.widgets.log_paint import Drawn, Palette, Piece
-from tui.widgets.log_query import Query
-from tui.widgets.log_row import Entry
-from tui.widgets.log_rows import Found, Rows
+from tui.widgets.log import paint as log_paint
+from tui.widgets.log import row as log_row
+from tui.widgets.log.file import LINE_CAP, RawLine
+from tui.widgets.log.paint import Drawn, Palette, Piece
+from tui.widgets.log.query import Query
+from tui.widgets.log.row import Entry
+from tui.widgets.log.rows import Found, Rows
 
 CACHED_LINES = 2000
 CACHED_LENGTH = 2000  # characters; longer lines are drawn anew

@@ -1,6 +1,6 @@
 """A log that grows: follows its end, searches, filters, goes to a time, shows a line in full.
 
-`python -m tui.widgets.log_view FILE [FILE…]` opens it alone; several files are merged by time.
+`python -m tui.widgets.log.view FILE [FILE…]` opens it alone; several files are merged by time.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from core.errors import QAError
 from tui import clean
 from tui.bindings import bindings
 from tui.present.words import text
-from tui.widgets import log_levels, log_outside, log_times
 from tui.widgets.lists import Row
-from tui.widgets.log_base import LogBase
-from tui.widgets.log_keys import ACTS
-from tui.widgets.log_lines import LogLines
-from tui.widgets.log_panel import LogPanel
-from tui.widgets.log_prompt import LogPrompt
-from tui.widgets.log_query import Query, typed
+from tui.widgets.log import levels as log_levels
+from tui.widgets.log import outside as log_outside
+from tui.widgets.log import times as log_times
+from tui.widgets.log.base import LogBase
+from tui.widgets.log.keys import ACTS
+from tui.widgets.log.lines import LogLines
+from tui.widgets.log.panel import LogPanel
+from tui.widgets.log.prompt import LogPrompt
+from tui.widgets.log.query import Query, typed
 
 COPIED = 1_000_000  # characters; what a terminal takes by OSC 52 is less in places
 _NEEDS_HITS = ("search_next", "search_previous")
 
 
 class LogView(LogBase):
-    """Shows one log, or several merged by time; `tui.widgets.log_keys.LOG` lists its keys."""
+    """Shows one log, or several merged by time; `tui.widgets.log.keys.LOG` lists its keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(ACTS)
 
