@@ -36,12 +36,12 @@ FORBIDDEN = (b"\x1b]52", b"\x1b]0;", b"\x1b[6n", b"\xc2\x9b", b"\xc2\x9d", b"\x1
 def test_escapes_do_not_reach_the_terminal_and_q_leaves(tmp_path: Path) -> None:
     pid, fd = pty.fork()
     if pid == 0:
-        for name in ("COLUMNS", "LINES", "NO_COLOR"):
-            os.environ.pop(name, None)
-        os.environ.update(TERM="xterm-256color", TEXTUAL_ANIMATIONS="none")
+        # given whole: readline puts COLUMNS and LINES where os.environ does not see them
+        env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+        env.update(TERM="xterm-256color", TEXTUAL_ANIMATIONS="none")
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         os.chdir(Path(__file__).parents[2])
-        os.execv(sys.executable, [sys.executable, "-c", SCRIPT, str(tmp_path / "jobs")])
+        os.execve(sys.executable, [sys.executable, "-c", SCRIPT, str(tmp_path / "jobs")], env)
     output = b""
     steps = [(b"Week 4", b"3"), (b"following", b"5"), (b"NO-GO", b"6"), (b"history", b"q")]
     end = time.monotonic() + 60
