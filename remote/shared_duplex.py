@@ -125,7 +125,12 @@ def greeted(path: Path) -> tuple[Socket, dict[str, Any]]:
     """Connected, and greeted by a process of ours. Raises OSError, FrameError, LinkLost."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.connect(str(path))
+        sock.settimeout(HELLO_S)  # one that does not answer has a full backlog some day
+        try:
+            sock.connect(str(path))
+        except BlockingIOError as e:
+            raise TimeoutError(str(e)) from e
+        sock.settimeout(None)
         if peer_uid(sock) != os.getuid():
             raise PermissionError("another user's socket")
         header = frames_within(sock, FrameReader(), HELLO_S)[0][0]

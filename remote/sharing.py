@@ -273,13 +273,19 @@ class Sharing:
                 if self._socket is listening:
                     time.sleep(0.1)  # out of descriptors: it may pass
                 continue
-            if peer_uid(sock) != os.getuid():
+            client: Client | None = None
+            try:
+                if peer_uid(sock) != os.getuid():
+                    sock.close()
+                    continue
+                client = Client(self, sock)
+                with self._guard:
+                    self._clients.add(client)
+                client.start()
+            except (OSError, RuntimeError):  # it has gone, or there is no thread for it: the next
                 sock.close()
-                continue
-            client = Client(self, sock)
-            with self._guard:
-                self._clients.add(client)
-            client.start()
+                with self._guard:
+                    self._clients -= {client}
 
     def dismiss(self) -> None:
         """A client wants this process to end; does nothing where it has other work."""

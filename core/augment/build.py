@@ -101,7 +101,8 @@ def build(
         if citations.find(group[0].answer):
             rows += _forms(group, plan, known, lending, guard, written or {}, refused)
     rows += _not_answering(pairs, rows, plan, known, guard)
-    again = replayed(rows, old, plan.replay_share, plan.seed) if (old := list(old)) else []
+    old = [p for p in old if not guard.too_close(p.question)]
+    again = replayed(rows, old, plan.replay_share, plan.seed) if old else []
     return Built([*rows, *again], dict(refused.most_common()), dict(guard.refused), len(again))
 
 

@@ -28,8 +28,7 @@ class Guard:
         """Counts what it refuses, by test, in `refused`."""
         test = self._test(text)
         if test:
-            self._all_letters = frozenset().union(*self._letters)
-        self.refused[test] = self.refused.get(test, 0) + 1
+            self.refused[test] = self.refused.get(test, 0) + 1
         return bool(test)
 
     def same(self, text: str) -> bool:

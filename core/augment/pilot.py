@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from core.augment.build import Plan, build
 from core.augment.held_out import golden_wordings
 from core.corpus import Selection
@@ -11,14 +14,16 @@ PILOT_FORMS = 9
 PILOT_PREMISES = 0.03
 
 
-def with_forms(selection: Selection, *, after: Selection | None = None) -> Selection:
+def with_forms(
+    selection: Selection, *, after: Selection | None = None, golden: Iterable[Path] = ()
+) -> Selection:
     """The selection's pairs and other wordings of them; the probe stays as it is.
 
-    No form comes close to a wording of the probe or of the mounted golden set.  after: a selection
-    that this one adds pairs to; its rows are built as before, and only the added pairs get further
-    ones, so that what was trained stays the same data.
+    No form comes close to a wording of the probe, of the mounted golden set or of `golden`.
+    after: a selection that this one adds pairs to; its rows are built as before, and only the added
+    pairs get further ones, so that what was trained stays the same data.
     """
-    held_out = [*(q["question"] for q in selection.probe), *golden_wordings()]
+    held_out = [*(q["question"] for q in selection.probe), *golden_wordings(golden)]
     first = after or selection
     plan = Plan(forms=PILOT_FORMS, premises=PILOT_PREMISES)
     rows = build(first.train, plan, held_out=held_out).rows

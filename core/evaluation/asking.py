@@ -151,7 +151,9 @@ def _ask(
             augmenter = stack.enter_context(Augmenter(read_pairs(plan.pairs).pairs))
             words = _with_pairs(augmenter)
         shared = None
-        if plan.shared is not None:
+        if (
+            plan.shared is not None and plan.engine == "transformers"
+        ):  # elsewhere weights have no hash
             shared = stack.enter_context(SharedAnswers(plan.shared, about))
             taken = sum(_take(part, part.what == name, words, shared, plan, name) for part in sets)
             notes.found["reused"] = sum(len(part.log.reused) for part in sets)

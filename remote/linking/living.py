@@ -69,7 +69,9 @@ def disconnect(host_name: str) -> list[int]:
 
 def _insist(path: Path) -> int | None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(HELLO_S)
         sock.connect(str(path))
+        sock.settimeout(None)
         return end(sock) if peer_uid(sock) == os.getuid() else None
     return None
 

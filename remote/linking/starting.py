@@ -66,6 +66,17 @@ def reach(host: Host, path: Path, *, replace: bool) -> socket.socket:
 
 def start(host: Host, path: Path) -> bool:
     """False where another one holds the place. Raises EnvironmentProblem."""
+    try:
+        return _start(host, path)
+    except OSError as e:  # no descriptors, no processes, a folder that cannot be written
+        raise EnvironmentProblem(
+            "the link process could not be started",
+            why=str(e),
+            try_next=f"see that {path.parent} can be written, and try again",
+        ) from e
+
+
+def _start(host: Host, path: Path) -> bool:
     private_folder(path.parent)
     definition = define(host, path)
     log = os.open(definition.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

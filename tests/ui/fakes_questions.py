@@ -57,7 +57,7 @@ class FakeQuestions:
     def check(self) -> tuple[CheckRow, ...]:
         return self.found
 
-    def save(self, text: str, file: str) -> str:
+    def save(self, text: str, file: str, was: str = "") -> str:
         self.desk._asked("questions.save", text, file)
         row = json.loads(text)
         if not row.get("question"):

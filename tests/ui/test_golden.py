@@ -113,7 +113,9 @@ def test_the_real_set_is_edited_in_its_file(tmp_path: Path) -> None:
         first = view.rows[0]
         row = json.loads(bench.questions.text(first.id))
         row["expected_answer"] += " Indeed."
-        assert bench.questions.save(json.dumps(row), first.file) == first.id
+        with pytest.raises(GoldenError):  # somebody else's item of that id
+            bench.questions.save(json.dumps(row), first.file)
+        assert bench.questions.save(json.dumps(row), first.file, first.id) == first.id
         assert load_golden(file)[0].expected_answer.endswith("Indeed.")
         assert bench.questions.listed().version != view.version
         new = json.loads(bench.questions.blank("software"))

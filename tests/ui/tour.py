@@ -19,10 +19,14 @@ from tui.desk.workbench import Workbench
 SIZES = ((120, 40), (80, 24))
 STOPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pilot", ("1",)),
+    ("data", ("2", "j", "j", "j", "j", "j", "j")),
     ("train", ("3", "o", "j", "j", "j", "enter")),  # the full run, below what came after it
+    ("jobs", ("4",)),
     ("evaluate", ("5",)),
     ("versions", ("6",)),
     ("sources", ("7",)),
+    ("trace", ("8",)),
+    ("host", ("9", "c")),
     ("help", ("?",)),
 )
 

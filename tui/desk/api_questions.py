@@ -50,6 +50,8 @@ class QuestionsDesk(Protocol):
     def blank(self, category: str) -> str: ...  # a new one to fill in, with the next free id
     def check(self) -> tuple[CheckRow, ...]: ...
     @writes
-    def save(self, text: str, file: str) -> str: ...  # its id; an item of that id is replaced
+    def save(
+        self, text: str, file: str, was: str = ""
+    ) -> str: ...  # its id; was: the item replaced
     @writes
     def remove(self, question_id: str) -> None: ...

@@ -75,7 +75,9 @@ class WorkbenchHost:
         """Look at the host now; takes seconds. Raises RouteError."""
         from remote.preflight import preflight
 
-        found = preflight(self._bench.line.route(), index=True, torch=True)
+        route = self._bench.line.route()
+        self._bench.line.use_environment()  # it may have been made since
+        found = preflight(route, index=True, torch=True)
         rows = tuple(
             FindingRow(f.id, f.title, f.outcome, f.detail, f.consequence, f.try_next) for f in found
         )

@@ -113,8 +113,9 @@ class Launching:
         """What is to be run, with this desk's code, which is placed on the host if it is not there."""
         from remote.sync import push_code
 
-        host = self._line.host()
         code = push_code(self._line.route())
+        self._line.use_environment()  # a job may have made it since
+        host = self._line.host()
         return JobSpec(
             id=new_job_id(routine),
             routine=routine,

@@ -62,11 +62,11 @@ class Line:
     def route(self) -> LinkRoute:
         """A route that is up: made on first use, brought back if it was lost. Raises RouteError."""
         found = self._route
-        if found is not None and found.alive:
+        if found is not None and self._ready(found):
             return found
         with self._opening:
             found = self._route
-            if found is None or not found.alive:
+            if found is None or not self._ready(found):
                 self._busy = True
                 try:
                     found = self._connect()
@@ -77,6 +77,10 @@ class Line:
                 finally:
                     self._busy = False
             return found
+
+    def _ready(self, route: LinkRoute) -> bool:
+        """Up, and set up from here: another program may have brought the link up."""
+        return route.alive and self._readings is not None
 
     def log_in(self, prompter: Prompter) -> None:
         """Connect now, asking the operator through `prompter`; nobody is asked afterwards.

@@ -133,7 +133,9 @@ def _retrain(bench: Workbench, first: str, stamp: Print, out: Print) -> str:
     pairs = read_corpus(bench).pairs
     parent = latest_snapshot(bench)
     first_data = pilot_selection(pairs, all=bench.all_pairs)
-    more = with_forms(retrain_selection(pairs, all=bench.all_pairs), after=first_data)
+    more = with_forms(
+        retrain_selection(pairs, all=bench.all_pairs), after=first_data, golden=[bench.golden]
+    )
     snapshot = freeze_selection(bench, more, parent=parent)
     stamp(f"frozen {snapshot.id}: {snapshot.pair_count} rows ({more.note})")
     train_job = start_training(

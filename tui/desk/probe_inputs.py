@@ -24,7 +24,7 @@ def place_probe(bench: Workbench, recipe: Recipe) -> dict[str, Placed]:
         return {}
     place = bench.launching.place_rows
     return {
-        "probe": place("training-probe", candidates(bench)),
+        "probe": place("training-probe", candidates(bench, stops=recipe.stop.rule != "none")),
         "sources": place("sources", sources.rows(bench.registry())),
     }
 
@@ -36,9 +36,15 @@ def settings(placed: dict[str, Placed]) -> dict[str, Any]:
     return {"probe": [placed["probe"].path], "sources": placed["sources"].path}
 
 
-def candidates(bench: Workbench) -> list[dict[str, Any]]:
-    """Golden rows: held-out wordings of the training data, and the golden set with its paraphrases."""
+def candidates(bench: Workbench, *, stops: bool = False) -> list[dict[str, Any]]:
+    """Golden rows: held-out wordings of the training data, and the golden set with its paraphrases.
+
+    stops: the probe chooses the checkpoint. Then only golden paraphrases are asked: the held-out
+    wordings are a gate's, and may not have chosen what the gate judges.
+    """
     from core.evaluation.golden.sets import beside, load_set
 
     golden = load_set([bench.golden, *beside(bench.golden)]).questions
+    if stops:
+        return [q.as_row() for q in golden if q.paraphrases]
     return [*probe_rows(bench), *(q.as_row() for q in golden)]

@@ -67,7 +67,7 @@ class WorkbenchQuestions:
     def text(self, question_id: str) -> str:
         """The row as it stands in its file. Raises NotFound."""
         path, _ = self._of(question_id)
-        for line in path.read_text("utf-8").splitlines():
+        for line in path.read_text("utf-8").split("\n"):
             row = json.loads(line) if line.strip() else {}
             if row.get("id") == question_id:
                 return pretty(row)
@@ -104,8 +104,9 @@ class WorkbenchQuestions:
         faults = [CheckRow(True, "", str(f), f.try_next) for f in report.faults]
         return (*faults, *(CheckRow(False, f.id, f.what, f.try_next) for f in report.findings))
 
-    def save(self, text: str, file: str) -> str:
-        """Raises GoldenFileError with every fault; then nothing was written."""
+    def save(self, text: str, file: str, was: str = "") -> str:
+        """Raises GoldenFileError with every fault; then nothing was written. Only the item `was` is
+        replaced: another one of the same id, which somebody may just have added, is a fault."""
         from core.evaluation.golden.editing import merge
         from core.evaluation.golden.model import GoldenFileError
         from core.evaluation.golden.rows import RowReader
@@ -118,7 +119,9 @@ class WorkbenchQuestions:
         row = {k: v for k, v in row.items() if not (k == "paraphrases" and not any(v or ()))}
         path = Path(file)
         others = [m for m in self._mounts() if m.path.resolve() != path.resolve()]
-        done = merge(path, [RawRow("what you typed", 1, row)], others=others, replace=True)
+        done = merge(
+            path, [RawRow("what you typed", 1, row)], others=others, replace=row.get("id") == was
+        )
         if done.faults:
             raise GoldenFileError(list(done.faults))
         return (*done.new, *done.changed, *done.same)[0]

@@ -14,6 +14,7 @@ import json
 import os
 import queue
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,8 @@ class Tape:
         self._thread.start()
 
     def put(self, entry: dict[str, Any]) -> None:
-        self._queue.put(entry)
+        if self.problem is None:
+            self._queue.put(entry)
 
     def close(self) -> None:
         """Write what is left. Safe to repeat."""
@@ -70,12 +72,13 @@ class Tape:
                 self._file.close()
 
     def _write_some(self) -> bool:
-        """What is there now; False at the end."""
+        """What comes within a second; False at the end."""
         entry = self._queue.get()
+        until = time.monotonic() + FLUSH_S
         while entry is not None:
             self._zip.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
             try:
-                entry = self._queue.get(timeout=FLUSH_S)
+                entry = self._queue.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 return True
         return False

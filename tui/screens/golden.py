@@ -125,7 +125,7 @@ class GoldenScreen(Asks, ModalScreen[None]):
             return
         self.ask(
             lambda: self.there.text(row.id),
-            lambda said: self._edit(f"Edit {clean.line(row.id, 40)}", said, row.file),
+            lambda said: self._edit(f"Edit {clean.line(row.id, 40)}", said, row.file, row.id),
             group="edit",
         )
 
@@ -141,13 +141,13 @@ class GoldenScreen(Asks, ModalScreen[None]):
             group="edit",
         )
 
-    def _edit(self, title: str, said: str, file: str) -> None:
+    def _edit(self, title: str, said: str, file: str, was: str = "") -> None:
         def stored(question_id: str | None) -> None:
             if question_id:
                 self.centre.say(f"{question_id} is stored in {file}")
                 self.reload(question_id)
 
-        self.app.push_screen(GoldenEditor(title, said, file), stored)
+        self.app.push_screen(GoldenEditor(title, said, file, was), stored)
 
     def action_remove(self) -> None:
         row = self.row
@@ -180,9 +180,10 @@ class GoldenEditor(Asks, ModalScreen[str]):
     CSS_PATH = "golden.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [("ctrl+s", "save"), ("escape", "leave")]  # type: ignore[list-item]
 
-    def __init__(self, title: str, said: str, file: str) -> None:
+    def __init__(self, title: str, said: str, file: str, was: str) -> None:
+        """was: the item that is edited, "" for a new one."""
         super().__init__()
-        self._title, self._said, self._file = title, said, file
+        self._title, self._said, self._file, self._was = title, said, file, was
 
     def compose(self) -> ComposeResult:
         with Pane(id="editor-box"):
@@ -200,7 +201,10 @@ class GoldenEditor(Asks, ModalScreen[str]):
         said = self.query_one(TextArea).text
         there = self.app.desk.questions  # type: ignore[attr-defined]
         self.ask(
-            lambda: there.save(said, self._file), self.dismiss, group="save", failed=self._refused
+            lambda: there.save(said, self._file, self._was),
+            self.dismiss,
+            group="save",
+            failed=self._refused,
         )
 
     def _refused(self, problem: QAError) -> None:

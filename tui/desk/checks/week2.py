@@ -73,7 +73,7 @@ def data_loader(bench: Workbench, say: Say) -> Found:
     say(f"{len(report.pairs)} good pairs, {len(report.problems)} problems")
     from core.augment.pilot import with_forms
 
-    selection = with_forms(current_selection(bench, report.pairs))
+    selection = with_forms(current_selection(bench, report.pairs), golden=[bench.golden])
     snapshot = freeze_selection(bench, selection)
     say(f"frozen {snapshot.id}: {snapshot.pair_count} rows")
     from core.training.recipe import load_recipe
