@@ -228,7 +228,10 @@ def _followed(reg: Registry, c: Correction, content_hash: str | None, made: str)
 
 
 def _replaced(reg: Registry, dataset_version: str, due: dict[str, Correction]) -> Iterator[Pair]:
+    """Other wordings that were built from a corrected pair go: they say what it said before."""
     for pair in snapshots.iter_pairs(reg, dataset_version):
+        if pair.metadata.get("built_from") in due:
+            continue
         if pair.id not in due:
             yield pair
         elif (new := corrected(reg, due[pair.id])) is not None:

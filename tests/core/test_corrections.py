@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,15 @@ def test_the_queue_travels_with_the_export(reg: Registry, stored: Snapshot, tmp_
     with open_registry(tmp_path / "other.db", seed=False) as other:
         imports.import_from(other, tmp_path / "out")
         assert corrections.list(other) == corrections.list(reg)
+
+
+def test_wordings_built_from_a_corrected_pair_go_with_it(reg: Registry) -> None:
+    pair = make_pair(3)
+    form = replace(pair, id=f"{pair.id}#asked", metadata={"built_from": pair.id, "form": "asked"})
+    old = snapshots.freeze(reg, [pair, form, make_pair(4)])
+    corrections.queue(reg, old.id, pair.id, RIGHT, "r3 moved")
+    new = corrections.next_snapshot(reg, old.id)
+    assert {p.id: p.answer for p in snapshots.iter_pairs(reg, new)} == {
+        pair.id: RIGHT,
+        make_pair(4).id: make_pair(4).answer,
+    }
