@@ -14,6 +14,7 @@ from core import locations
 from core.errors import RouteError
 from core.jobdir import JobDir, JobSpec, read_events
 from remote.launch import DirectLauncher
+from remote.linking.living import disconnect
 from remote.route import Route
 from remote.sandbox import Sandbox, detached
 from remote.sandbox.files import Layout
@@ -73,6 +74,7 @@ def up() -> Iterator[Sandbox]:
         yield sandbox
         sandbox.all_clear()
         end_jobs(Path(sandbox.host.workdir))
+    disconnect("sandbox")
     detached.down(layout)
 
 

@@ -66,9 +66,11 @@ def up(
 
 @app.command(short_help="End the one that `up` started.")
 def down(json: Json = False) -> None:
-    """End the servers that `up` started, and only those. Jobs in the sandbox go on."""
+    """End the servers that `up` started, and the link to them. Jobs in the sandbox go on."""
+    from remote.linking.living import disconnect
     from remote.sandbox import detached
 
+    disconnect("sandbox")  # kept for the day, it would look for servers that are gone
     record = detached.down(_layout())
     if json:
         as_json({"ended": record.as_dict() if record else None})
