@@ -97,10 +97,13 @@ class Client:
             self._owner.gone(self)
 
     def farewell(self) -> None:
-        """The last word to a client that watches: this is not a mishap. Never blocks."""
-        frame = pack({"status": 1}, tell(self._route, ended=True))
+        """The last word to a client that watches: this is not a mishap. Never blocks for long.
+
+        Told only once nobody else can speak any more: of two words the newer one counts.
+        """
         with contextlib.suppress(OSError):
             if self._watches and self._sending.acquire(timeout=0.1):
+                frame = pack({"status": 1}, tell(self._route, ended=True))
                 self._sock.send(frame, socket.MSG_DONTWAIT)
 
     def say(self, header: dict[str, Any], body: bytes = b"") -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from core.evaluation.answers import Answer
 
 PER_ASKING = ("retrieval", "engine")  # what does not change the answer to one and the same wording
+NODE = "node"  # where it was answered: its time is that machine's
 DROPPED = ("id", "question", "asked", "reused", "nearest")
 
 
@@ -48,12 +50,16 @@ class SharedAnswers:
         self._file.close()
 
     def find(self, wording: str, *, timed: bool = False) -> dict[str, Any] | None:
-        """The fields of an earlier answer to exactly this wording; timed: only one given alone."""
+        """The fields of an earlier answer to exactly this wording; timed: only one given alone, and
+        on this machine: nodes that share a folder are not equally fast."""
         row = self._rows.get(_key(wording))
-        return row if row is not None and ("latency_s" in row or not timed) else None
+        if row is None or (timed and not ("latency_s" in row and row.get(NODE) == platform.node())):
+            return None
+        return {k: v for k, v in row.items() if k != NODE}
 
     def add(self, wording: str, answer: Answer) -> None:
         row = {k: v for k, v in answer.as_row().items() if k not in DROPPED}
+        row[NODE] = platform.node()
         line = json.dumps({"asked": _key(wording), **row}, ensure_ascii=True).encode() + b"\n"
         with contextlib.suppress(OSError):  # a full disk fails the evaluation's own file first
             self._file.write(line)

@@ -205,22 +205,39 @@ def mark_applied(
     """Settle every open correction that a snapshot follows; may be repeated. Returns those settled.
 
     A snapshot follows a correction if the pair says the corrected answer there; or, where the pair
-    was to be removed, if it is not there and the snapshot is newer. Raises NotFound.
+    was to be removed, if it is not there, and the snapshot is newer and of the same line. Raises NotFound.
     """
     made = snapshots.row(reg, dataset_version).created_at
     with reg.writing():
         waiting = list(reg)
         hashes = dict(snapshots.lines(reg, dataset_version)) if waiting else {}
-        done = [c for c in waiting if _followed(reg, c, hashes.get(c.pair_id), made)]
+        done = [
+            c for c in waiting if _followed(reg, c, dataset_version, hashes.get(c.pair_id), made)
+        ]
         for c in done:
             _settle(reg, c, "applied", dataset_version, who=who, why=f"in {dataset_version}")
     return tuple(get(reg, c.id) for c in done)
 
 
-def _followed(reg: Registry, c: Correction, content_hash: str | None, made: str) -> bool:
+def _descends(reg: Registry, dataset_version: str, ancestor: str) -> bool:
+    """Of another line, a snapshot may lack a pair that goes on being trained in this one."""
+    seen: set[str] = set()
+    at: str | None = dataset_version
+    while at is not None and at not in seen:
+        if at == ancestor:
+            return True
+        seen.add(at)
+        at = snapshots.row(reg, at).parent
+    return False
+
+
+def _followed(
+    reg: Registry, c: Correction, dataset_version: str, content_hash: str | None, made: str
+) -> bool:
     if c.answer is None:
         # the snapshot the pair was found wrong in is older than the correction itself
-        return content_hash is None and made[:19] >= c.at[:19]
+        gone = content_hash is None and made[:19] >= c.at[:19]
+        return gone and _descends(reg, dataset_version, c.dataset_version)
     if content_hash is None or content_hash == c.content_hash:
         return False
     pair = Pair._trusted(json.loads(_body(reg, content_hash, c.pair_id)))

@@ -122,6 +122,11 @@ def test_a_snapshot_frozen_otherwise_settles_what_it_follows(
     assert [c.id for c in corrections.mark_applied(reg, new.id)] == [fixed.id]
     assert corrections.mark_applied(reg, new.id) == ()
     assert corrections.get(reg, other.id).status == "open"
+    # one of another line lacks the pair too: the line it is wrong in still trains it
+    apart = snapshots.freeze(reg, rest[:2])
+    assert corrections.mark_applied(reg, apart.id) == ()
+    below = snapshots.freeze(reg, rest[:1], parent=stored.id)
+    assert [c.id for c in corrections.mark_applied(reg, below.id)] == [other.id]
 
 
 def test_dismissed_is_kept_and_final_and_the_database_keeps_it(

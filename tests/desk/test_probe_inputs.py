@@ -10,6 +10,8 @@ from core.registry import open_registry, snapshots
 from tests.core.conftest import make_pair
 from tests.desk.test_incremental import bench  # noqa: F401  fixture
 from tui.desk.jobs import start_training
+from tui.desk.probe_inputs import candidates
+from tui.desk.selecting import probe_rows
 from tui.desk.workbench import Workbench
 
 
@@ -28,6 +30,14 @@ def test_questions_and_sources_go_along(bench: Workbench) -> None:  # noqa: F811
     assert any(q.paraphrases for q in questions)
     sources = Path(spec.settings["sources"]).read_text().splitlines()
     assert all(json.loads(line)["source_id"] for line in sources)
+
+
+def test_what_chooses_the_checkpoint_is_not_what_judges_it(bench: Workbench) -> None:  # noqa: F811
+    asked = candidates(bench, stops=True)
+    assert asked and all(row["paraphrases"] for row in asked)  # their own wording is not asked
+    held_out = {row["question"] for row in probe_rows(bench)}
+    assert held_out and not held_out & {row["question"] for row in asked}
+    assert held_out <= {row["question"] for row in candidates(bench)}
 
 
 def test_a_recipe_without_a_probe_needs_none(bench: Workbench) -> None:  # noqa: F811

@@ -112,6 +112,19 @@ def test_shared_answers_are_found_by_model_and_wording(tmp_path: Path) -> None:
         assert (shared.find("in a batch") or {})["latency_s"] == 1.5
 
 
+def test_a_time_counts_only_on_the_machine_it_was_taken_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: "gh042")
+    with SharedAnswers(tmp_path, ABOUT) as shared:
+        shared.add("same", Answer("q1", "x", 0.5))
+        assert shared.find("same", timed=True) is not None
+    monkeypatch.setattr("platform.node", lambda: "gh043")
+    with SharedAnswers(tmp_path, ABOUT) as shared:
+        assert shared.find("same", timed=True) is None
+        assert (shared.find("same") or {})["answer"] == "x"
+
+
 def test_what_is_taken_over_is_marked_and_stays_so_after_a_stop(tmp_path: Path) -> None:
     log = AnswerLog(tmp_path / "a.jsonl", ABOUT)
     log.take("q1", "What?", {"answer": "x", "latency_s": 0.5, "prompt": "p", "reused": True})

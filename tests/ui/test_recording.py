@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,37 @@ def test_a_full_disk_ends_the_recording_and_not_the_app(tmp_path: Path) -> None:
     recorder.close()
     assert recorder.tape.problem is not None and "ends here" in recorder.tape.problem.what
     assert seen.jobs()
+
+
+def test_what_came_a_second_ago_is_on_disk_however_busy_the_desk(tmp_path: Path) -> None:
+    path = tmp_path / "day.qar"
+    recorder = Recorder(path, "gh200")
+    end = time.monotonic() + 20
+    while path.stat().st_size < 100:  # more than the header of gzip; nothing ever pauses it
+        assert time.monotonic() < end
+        recorder.tape.put({"t": 1, "call": "x", "args": [], "value": random.random()})
+        time.sleep(0.01)
+    copy = tmp_path / "killed.qar"
+    copy.write_bytes(path.read_bytes())  # what a crash would leave
+    head, entries = tape.read(copy)
+    assert head["host"] == "gh200" and list(entries)
+    recorder.close()
+
+
+def test_two_answers_in_a_moment_are_both_kept(tmp_path: Path) -> None:
+    path = tmp_path / "day.qar"
+    clock, desk = Clock(), FakeDesk(tmp_path / "jobs")
+    recorder = Recorder(path, "gh200", clock=clock)
+    seen = recorder.desk(desk)
+    seen.jobs()
+    clock.now += 0.1
+    desk.rows[JOB] = replace(desk.rows[JOB], status="failed")
+    seen.jobs()
+    recorder.close()
+    player = Player(path, tmp_path / "replay", clock=Clock(0.0))
+    player.seek(1)
+    assert player.desk().jobs()[0].status == "failed"
+    player.close()
 
 
 def test_nothing_typed_at_a_login_is_kept(tmp_path: Path) -> None:
