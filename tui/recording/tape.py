@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
-import io
 import json
 import os
 import queue
@@ -25,6 +24,8 @@ from core.errors import DiskFull, QAError, UsageError
 FORMAT = 1
 FLUSH_S = 1.0
 MAX_LINE = 64 << 20
+CHUNK = 1 << 16
+GZIP = 31  # zlib's word for a gzip header and the largest window
 
 
 class Tape:
@@ -77,8 +78,11 @@ class Tape:
         until = time.monotonic() + FLUSH_S
         while entry is not None:
             self._zip.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+            left = until - time.monotonic()
+            if left <= 0:
+                return True
             try:
-                entry = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+                entry = self._queue.get(timeout=left)
             except queue.Empty:
                 return True
         return False
@@ -89,7 +93,7 @@ def read(path: Path) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
     try:
         lines = _lines(path)
         head = next(lines, None)
-    except (OSError, EOFError, zlib.error) as e:
+    except (OSError, zlib.error) as e:
         raise UsageError(f"{path} is no recording", why=str(e)[:200], try_next=_HOW) from e
     if not isinstance(head, dict) or head.get("recording") != FORMAT:
         raise UsageError(f"{path} is no recording of this kind", try_next=_HOW)
@@ -100,22 +104,28 @@ _HOW = "qa app --record FILE makes one"
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rb") as packed, io.BufferedReader(packed) as lines:  # type: ignore[arg-type]
-        while True:
+    """Every whole line that can be unpacked. Raises OSError, zlib.error (nothing can be)."""
+    unpack = zlib.decompressobj(wbits=GZIP)
+    rest, some = b"", False
+    with open(path, "rb") as packed:
+        while data := packed.read(CHUNK):
             try:
-                line = lines.readline(MAX_LINE)
-            except (EOFError, zlib.error, gzip.BadGzipFile):
-                if lines.tell() == 0:
+                rest += unpack.decompress(data)
+            except zlib.error:
+                if not some:
                     raise
-                return  # cut off here
-            if not line.endswith(b"\n"):
+                return  # damaged from here on
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError):
+                    return
+                some = True
+                if isinstance(entry, dict):
+                    yield entry
+            if len(rest) > MAX_LINE:
                 return
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                return
-            if isinstance(entry, dict):
-                yield entry
 
 
 def _full(e: OSError, path: Path) -> QAError:
