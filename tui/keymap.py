@@ -81,12 +81,14 @@ def check(wanted: Mapping[str, Any]) -> tuple[KeyMap, list[tuple[str, str, str]]
         if bad is not None:
             faults.append((name, f"{name}: {bad!r} is no key that can be given", _near_key(bad)))
             continue
-        own[name] = tuple(n for _, n in named if n is not None)
-    for name, key, other in _clashes(own):
-        if name in own:
-            del own[name]
-            hint = f"give {other!r} another key too, or {name!r} a key that is free"
-            faults.append((name, f"{name}: {written(key)!r} is the key of {other!r}", hint))
+        # "/" and "slash" are one key
+        own[name] = tuple(dict.fromkeys(n for _, n in named if n is not None))
+    # what is refused has its own key again, which another row may just have taken
+    while clashes := [c for c in _clashes(own) if c[0] in own]:
+        for name, key, other in clashes:
+            if own.pop(name, None) is not None:
+                hint = f"give {other!r} another key too, or {name!r} a key that is free"
+                faults.append((name, f"{name}: {written(key)!r} is the key of {other!r}", hint))
     return KeyMap(own), faults
 
 

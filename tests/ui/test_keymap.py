@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.ui.conftest import make_app, press, settle, shown, until
@@ -89,6 +89,9 @@ def test_signs_and_names_of_keys() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(IDS), st.text(max_size=8) | st.lists(st.text(max_size=3))))
+@example({"pilot.note": ["0", "0"]})
+@example({"pilot.note": ["~", "tilde"]})
+@example({"train.zoom": "1", "train.start": "z"})
 def test_no_map_leaves_a_key_with_two_meanings(wanted: dict[str, object]) -> None:
     found, _ = keymap.check(wanted)
     for where in PLACES:
