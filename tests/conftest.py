@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before torch is imported anywhere: tests run side by side, and threads of several processes that wait
 # by spinning on the same cores cost minutes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+settings.register_profile("untimed", deadline=None)  # a crowded machine is no defect
+settings.load_profile("untimed")
 
 
 def require(present: object, what: str) -> None:
