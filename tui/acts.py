@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from core.errors import QAError
+from tui import alone, outside
 from tui.bindings import EVERYWHERE, LISTS
+from tui.present import when
 from tui.screens.base import DeskScreen
 
 if TYPE_CHECKING:
@@ -55,6 +57,44 @@ class Acts:
             app.say("Nothing is highlighted that could be copied.")
         else:
             app.copy(found[1], found[0])
+
+    def action_export(self) -> None:
+        """Write the focused list to a file; a list is what has `shown`."""
+        from tui import exporting
+
+        app, focused = self._centre, self._centre.screen.focused
+        shown = getattr(focused, "shown", None)
+        if not isinstance(app.screen, DeskScreen) or shown is None:
+            app.say("No list is in focus that could be written to a file: tab goes to one.")
+            return
+        name, found = app.screen.MODE, shown()
+        app.ask(
+            lambda: exporting.keep(found, name, app.clock()),
+            lambda path: app.say(f"{len(found.rows):,} rows written: {path}"),
+            group="export",
+        )
+
+    def action_open_file(self) -> None:
+        app = self._centre
+        found = app.screen.file_behind() if isinstance(app.screen, DeskScreen) else None
+        if found is None:
+            app.say("No file of this machine is behind what is highlighted.")
+        else:
+            outside.edit(app, *found)
+
+    def action_alone(self) -> None:
+        app = self._centre
+        if not isinstance(app.screen, DeskScreen) or alone.put_back(app.screen):
+            return
+        if app.screen.focused is None or not alone.show(app.screen.focused):
+            app.say("Nothing stands beside this pane.")
+
+    def action_times(self) -> None:
+        app = self._centre
+        app.write_times(when.following(when.way()))
+        app.say(f"Times are shown as {when.NAMED[when.way()]}.")
+        if app.preferences.remember:
+            app.store_setting("times", when.way())
 
     # handover
 
@@ -114,13 +154,16 @@ class Acts:
     action_change_theme = action_theme
 
     def _theme_chosen(self, name: str | None) -> None:
+        if name is not None and self._centre.preferences.remember:
+            self.store_setting("theme", name)
+
+    def store_setting(self, name: str, value: str) -> None:
+        """Into the operator's settings file; a failure is only told."""
         from tui import settings_file
 
         app = self._centre
-        if name is None or not app.preferences.remember:
-            return
         app.ask(
-            lambda: settings_file.store("theme", name),
+            lambda: settings_file.store(name, value),
             lambda _: None,
             group="settings",
             failed=lambda problem: app.report(problem, quietly=True),

@@ -21,15 +21,17 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from core.errors import Cancelled, QAError
-from tui import clean, crash, notices, theme
+from tui import alone, clean, crash, notices, theme
 from tui.acts import Acts
 from tui.asking import Asks
 from tui.bindings import EVERYWHERE, PLACES, bindings
 from tui.commands import DeskCommands
 from tui.desk.api import Desk, Overview
 from tui.desk.read_only import guarded
+from tui.jumps import Jumps
 from tui.login import DialogPrompter
 from tui.preferences import Preferences
+from tui.present import when
 from tui.screens.base import DeskScreen
 from tui.telling import Tells
 from tui.threads import Threads
@@ -49,7 +51,7 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
     """`ControlCentre(desk).run()`; `clock` gives Unix seconds (fixed in tests)."""
 
     TITLE = "ACCESS QA Control"
-    COMMANDS = {DeskCommands}  # noqa: RUF012
+    COMMANDS = {DeskCommands, Jumps}  # noqa: RUF012
     MODES = {place.mode: _screen(place.mode) for place in PLACES}  # noqa: RUF012
     DEFAULT_MODE = "pilot"
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)
@@ -60,6 +62,8 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
     DeskScreen.-production > KeyBar { background: $error-muted; }
     DeskScreen.-production > StatusStrip:ansi { background: $surface; }
     DeskScreen.-production > KeyBar:ansi { background: $surface; }
+    DeskScreen .-aside { display: none; }
+    DeskScreen .-alone { width: 1fr !important; height: 1fr !important; max-height: 100% !important; }
     SearchIcon { display: none; }
     Toast { padding: 0 1; }
     * {
@@ -91,6 +95,7 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
         self._link_state = ""
         self._trail: list[str] = []
         self._before = ""
+        when.use(self.preferences.settings.times, clock)
         self._begin_telling(notices.Notices(notices.file() if self.preferences.remember else None))
         for each in theme.THEMES:
             self.register_theme(each)
@@ -180,6 +185,14 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
         if self.preferences.still and hasattr(event.widget, "cursor_blink"):
             event.widget.cursor_blink = False
 
+    def write_times(self, way: str) -> None:
+        """From now on write moments this way, those in sight too."""
+        when.use(way, self.clock)
+        for screen in self.screen_stack:
+            if isinstance(screen, DeskScreen) and screen.is_mounted:
+                screen.recolour()
+                screen.reload()
+
     # going about
 
     def action_go(self, mode: str) -> None:
@@ -221,9 +234,30 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
         if isinstance(screen, EvaluateScreen):
             screen.show_version(model_version)
 
+    async def jump(self, mode: str, word: str, name: str) -> None:
+        """Do what was typed into the palette (tui.jumps), so that esc leads back here."""
+        if word == "job":
+            await self.open_job(name)
+        elif isinstance(screen := await self.drill(mode), DeskScreen):
+            screen.jump(word, name)
+
+    def type_command(self, begun: str) -> None:
+        """The palette again, with the first word in it."""
+        from textual.command import CommandInput, CommandPalette
+
+        palette = CommandPalette(id="--command-palette")
+
+        def type_it() -> None:
+            field = palette.query_one(CommandInput)
+            field.value = begun
+            field.cursor_position = len(begun)
+
+        self.push_screen(palette)
+        self.call_after_refresh(type_it)
+
     async def action_back(self) -> None:
         screen = self.screen
-        if isinstance(screen, DeskScreen) and screen.go_back():
+        if isinstance(screen, DeskScreen) and (alone.put_back(screen) or screen.go_back()):
             return
         if self._trail:
             self.switch_mode(self._trail.pop())

@@ -13,6 +13,7 @@ from tui.keys.evaluate import EVALUATE, GOLDEN
 from tui.keys.host import HOST
 from tui.keys.jobs import JOBS
 from tui.keys.pilot import PILOT
+from tui.keys.pull_table import PULL
 from tui.keys.sources import SOURCES
 from tui.keys.trace import TRACE
 from tui.keys.train import CURVE, PLAN, TRAIN
@@ -70,7 +71,7 @@ PLACES = (
 )
 
 # of pages and panes inside a screen
-INSIDE = (CURVE, PLAN, GOLDEN)
+INSIDE = (CURVE, PLAN, GOLDEN, PULL)
 
 EVERYWHERE = table(
     "app",
@@ -122,6 +123,22 @@ EVERYWHERE = table(
         command="qa app --theme",
     ),
     Key("ctrl+y", "copy", "copy", "Copy the name of the highlighted row", footer=False),
+    Key(
+        "ctrl+s",
+        "export",
+        "export",
+        "Write the list in sight to a file: CSV of a table",
+        footer=False,
+    ),
+    Key(
+        "ctrl+o",
+        "open_file",
+        "open file",
+        "Open the file behind the highlighted row in $EDITOR, at its line",
+        footer=False,
+    ),
+    Key("Z", "alone", "this pane alone", "This pane alone, and all of them back", footer=False),
+    Key("T", "times", "times", "Times as local time, as UTC, as age", footer=False),
     Key(
         "ctrl+r",
         "reconnect",

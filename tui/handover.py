@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core import locations
-from core.errors import EnvironmentProblem
 from core.jobdir import ACTIVE
-from tui import clean
+from tui import clean, kept
 from tui.desk.api import ItemRow, JobRow, Link, UnknownRow
 from tui.notices import Notice
 from tui.present import words
@@ -140,13 +139,15 @@ def _running(job: JobRow) -> str:
 
 def _changed(change: Change) -> str:
     why = f": {_md(change.why)}" if change.why else ""
-    return f"{words.moment(change.at)} {_md(change.who)}, {_md(change.action)} {_md(change.subject)}{why}"
+    return (
+        f"{_moment(change.at)} {_md(change.who)}, {_md(change.action)} {_md(change.subject)}{why}"
+    )
 
 
 def _problem(notice: Notice) -> str:
     first = notice.text.partition("\n")[0]
     said = ": ".join(x for x in (notice.title, first) if x)
-    return f"{words.moment(notice.at)} {_md(said)}"
+    return f"{_moment(notice.at)} {_md(said)}"
 
 
 def _link(link: Link) -> str:
@@ -171,8 +172,9 @@ def _md(value: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in said)
 
 
-def _moment(at: float) -> str:
-    return words.moment(at)
+def _moment(at: object) -> str:
+    """Local time: the note outlives the screen and its way to write moments."""
+    return words.moment(at, way="local")
 
 
 # where notes are kept
@@ -180,23 +182,8 @@ def _moment(at: float) -> str:
 
 def keep(text: str, at: float) -> Path:
     """Store a note under its date in the state folder. Raises EnvironmentProblem."""
-    from core.jobdir import write_atomic
-
-    folder = locations.state_dir() / FOLDER
     stamp = time.strftime("%Y-%m-%d-%H%M", time.localtime(at))
-    path = folder / f"{stamp}.md"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        n = 1
-        while path.exists():
-            n += 1
-            path = folder / f"{stamp}-{n}.md"
-        write_atomic(path, text.encode("utf-8", "replace"))
-    except OSError as e:
-        raise EnvironmentProblem(
-            f"{path}: the note could not be written", why=str(e), try_next="free some space"
-        ) from e
-    return path
+    return kept.keep(FOLDER, stamp, "md", text, "the note")
 
 
 def last_written() -> float | None:

@@ -21,6 +21,7 @@ NAME = "settings.toml"
 @dataclass(frozen=True, slots=True)
 class AppSettings:
     """theme: "" takes the default one.  reduced_motion: nothing moves by itself.
+    times: local, utc or age.
     production: names of hosts whose frame is coloured, beside those that configs/hosts.yaml marks.
     """
 
@@ -28,6 +29,7 @@ class AppSettings:
     read_only: bool = False
     reduced_motion: bool = False
     host: str = ""
+    times: str = "local"
     production: tuple[str, ...] = ()
 
 

@@ -144,7 +144,7 @@ async def test_the_palette_runs_keys_and_finds_rows(tmp_path: Path) -> None:
         await until(pilot, lambda: len(app.screen_stack) == 1)
         await settle(pilot)
         await press(pilot, "ctrl+p")
-        await write(pilot, "version v0.9.1")
+        await write(pilot, "Version: v0.9.1")
         await until(pilot, lambda: "Version: access-qa-v0.9.1" in shown(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.screen.version.model_version == "access-qa-v0.9.1"  # type: ignore[attr-defined]

@@ -15,9 +15,9 @@ from rich.style import Style
 
 from core.errors import MissingComponent, UsageError
 from tests.ui.test_clean import PAYLOADS, anything, harmless
+from tui import outside as log_outside
 from tui.widgets.log import ansi as log_ansi
 from tui.widgets.log import detail as log_detail
-from tui.widgets.log import outside as log_outside
 from tui.widgets.log import paint as log_paint
 from tui.widgets.log import row as log_row
 from tui.widgets.log.ansi import PLAIN, Ink

@@ -15,7 +15,7 @@ def row(notice: Notice, width: int) -> Text:
     """Time, severity, title and the first line: one row."""
     shape, role = SHAPES.get(notice.severity, ("·", "dim"))
     first = notice.text.partition("\n")[0]
-    out = text((words.moment(notice.at)[5:], "dim"), " ", (f"{shape} ", role))
+    out = text((words.moment(notice.at, year=False), "dim"), " ", (f"{shape} ", role))
     if notice.title:
         out.append(notice.title, "strong")
         out.append("  ")

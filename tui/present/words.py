@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
 from tui import clean
+from tui.present import when
 
 GIB = 1024**3
 ELLIPSIS = "…"
@@ -184,16 +184,20 @@ def ago(value: object) -> str:
     return "–"
 
 
-def moment(value: object) -> str:
-    """Unix seconds or ISO 8601 as local date and minute."""
+def moment(
+    value: object, *, year: bool = True, seconds: bool = False, way: str | None = None
+) -> str:
+    """Unix seconds or ISO 8601 as date and minute, in the way the operator chose (`when.written`)."""
     x = number(value)
     try:
-        if x is not None:
-            return time.strftime("%Y-%m-%d %H:%M", time.localtime(x))
-        parsed = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        return parsed.astimezone().strftime("%Y-%m-%d %H:%M")
+        at = datetime.fromtimestamp(x, UTC) if x is not None else _read(str(value))
+        return when.written(at, year=year, seconds=seconds, way=way)
     except (ValueError, OverflowError, OSError):
         return clean.line(value, 20) or "–"
+
+
+def _read(moment: str) -> datetime:
+    return datetime.fromisoformat(moment.replace("Z", "+00:00"))
 
 
 def short_version(value: object) -> str:

@@ -43,7 +43,7 @@ def line(player: Player, width: int) -> Text:
     shape = ("‖ ", "warn") if player.paused else ("▶ ", "accent")
     moment, length = player.moment, player.length
     tail = f" {words.duration(moment)} of {words.duration(length)}  ×{player.speed:g}  "
-    tail += words.moment(player.now())
+    tail += words.moment(player.now(), way="local")
     room = max(6, min(40, width - len(tail) - 12))
     share = moment / length if length else 1.0
     left = Text.assemble(text(shape, "replay "), words.bar(share, room), (tail, "strong"), end="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -80,6 +81,9 @@ class DeskScreen(Asks, Screen[None]):
         """One level back inside the screen; False if already at the top."""
         return False
 
+    def jump(self, word: str, name: str) -> None:
+        """Show what the palette was told by name; word: the first one of a `tui.jumps.Jump`."""
+
     def why_not(self, action: str) -> str | None:
         """Why `action` cannot be used now; None if it can."""
         return None
@@ -102,6 +106,10 @@ class DeskScreen(Asks, Screen[None]):
         """(what it is, the text itself) of what the operator would want to copy now."""
         chosen = getattr(self.focused, "chosen", None)
         return (chosen, chosen) if isinstance(chosen, str) else None
+
+    def file_behind(self) -> tuple[Path, int] | None:
+        """(file of this machine, line from 1) behind what is highlighted, to be opened outside."""
+        return None
 
     def overview_changed(self) -> None:
         self.set_class(self.centre.production, "-production")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -117,6 +118,14 @@ class DataScreen(DeskScreen):
     @property
     def snapshot(self) -> FrozenRow | None:
         return self.row if isinstance(self.row, FrozenRow) else None
+
+    def file_behind(self) -> tuple[Path, int] | None:
+        row, files = self.row, self.view.files if self.view else ()
+        if isinstance(row, FileRow):
+            return Path(row.path), 1
+        if isinstance(row, ProblemRow):
+            return next(((Path(f.path), row.line) for f in files if f.name == row.file), None)
+        return None
 
     def _draw_detail(self) -> None:
         row = self.row

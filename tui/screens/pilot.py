@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Literal, cast
 
 from textual import on
@@ -126,6 +127,12 @@ class PilotScreen(DeskScreen):
         rows = self.query_one(RowList)
         for item in self.items:
             yield f"Item: {item.title}", item.checks, partial(rows.choose, item.id)
+
+    def file_behind(self) -> tuple[Path, int] | None:
+        """The checklist itself: items are added and reworded there."""
+        from core.checklist import checklist_path
+
+        return (checklist_path(), 1) if self.items else None
 
     def why_not(self, action: str) -> str | None:
         item = self.item

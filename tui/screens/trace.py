@@ -175,6 +175,14 @@ class TraceScreen(DeskScreen):
             name = clean.line(a.response, 120)
             yield f"Answer: {name}", clean.line(a.question, 80), partial(self._trace, a.response)
 
+    def jump(self, word: str, name: str) -> None:
+        if self.asking != (word == "ask"):
+            self.action_ask_mode()
+        if self.asking:
+            self.query_one(AskPanes).put(name)
+        else:
+            self._trace(name)
+
     def why_not(self, action: str) -> str | None:
         row = self.row if not self.asking else None
         if action in ("correct", "drop"):

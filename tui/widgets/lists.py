@@ -11,6 +11,7 @@ from textual.widgets import DataTable, OptionList
 from textual.widgets.option_list import Option
 
 from tui.bindings import LISTS
+from tui.exporting import Shown
 from tui.present.words import text
 from tui.widgets.finding import Finds
 
@@ -113,6 +114,9 @@ class RowList(Finds, OptionList):
     def row_texts(self) -> Sequence[str]:
         return [draw(WHOLE).plain if name is not None else "" for name, draw in self._rows]
 
+    def shown(self) -> Shown:
+        return Shown((), [[draw(WHOLE).plain] for _, draw in self._rows])
+
     def row_now(self) -> int:
         return -1 if self.highlighted is None else self.highlighted
 
@@ -180,6 +184,10 @@ class RowTable(Finds, DataTable[Text]):
 
     def row_texts(self) -> Sequence[str]:
         return [" ".join(c.plain for c in self.get_row(row.key)) for row in self.ordered_rows]
+
+    def shown(self) -> Shown:
+        rows = [[c.plain for c in self.get_row(row.key)] for row in self.ordered_rows]
+        return Shown(tuple(self._names), rows)
 
     def row_now(self) -> int:
         return self.cursor_row if self.row_count else -1

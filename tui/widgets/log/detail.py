@@ -24,7 +24,7 @@ def page(raw: RawLine, number: int, at: float | None) -> Text:
     """number: from 0.  at: Unix seconds, if known."""
     out = text((f"line {number + 1:,}", "strong"))
     if at is not None:
-        out.append(f"  {words.moment(at)}:{int(at) % 60:02}", "dim")
+        out.append(f"  {words.moment(at, seconds=True)}", "dim")
     level = log_levels.level(raw.data)
     if level >= log_levels.WARN and not raw.seam:
         shape, role = words.state("failed" if level == log_levels.ERROR else "warned")

@@ -13,13 +13,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from core.errors import QAError
-from tui import clean
+from tui import clean, outside
 from tui.bindings import bindings
 from tui.present.words import text
 from tui.widgets.lists import Row
 from tui.widgets.log import levels as log_levels
-from tui.widgets.log import outside as log_outside
 from tui.widgets.log import times as log_times
 from tui.widgets.log.base import LogBase
 from tui.widgets.log.keys import ACTS
@@ -281,26 +279,16 @@ class LogView(LogBase):
         self._tell()
 
     def action_pager(self) -> None:
-        self._outside(("PAGER",), "less")
+        self._outside(outside.PAGER)
 
     def action_editor(self) -> None:
-        self._outside(("VISUAL", "EDITOR"), "vi")
+        self._outside(outside.EDITOR)
 
-    def _outside(self, names: tuple[str, ...], default: str) -> None:
+    def _outside(self, with_: tuple[tuple[str, ...], str]) -> None:
         if self._refused("pager") or self.file is None:
             return
-        from textual.app import SuspendNotSupported
-
         path, number = self.file.place(self.lines - 1 if self.cursor is None else self.cursor)
-        try:
-            argv = log_outside.command(names, default, path, number + 1)
-            with self.app.suspend():
-                log_outside.run(argv)
-        except SuspendNotSupported:
-            self.notify("another program cannot be opened from here", severity="warning")
-        except QAError as error:
-            words = clean.block("\n".join(error.lines()))
-            self.notify(words, severity="warning", markup=False)
+        outside.view(self.app, with_, path, number + 1)
 
 
 def main(paths: Sequence[str]) -> None:
