@@ -28,8 +28,9 @@ from tui.bindings import EVERYWHERE, PLACES, bindings
 from tui.commands import DeskCommands
 from tui.desk.api import Desk, Overview
 from tui.desk.read_only import guarded
-from tui.jumps import Jumps
+from tui.jumps import INVITATION, Jumps
 from tui.login import DialogPrompter
+from tui.opening import OpensSoon
 from tui.preferences import Preferences
 from tui.present import when
 from tui.screens.base import DeskScreen
@@ -47,7 +48,7 @@ def _screen(mode: str) -> Callable[[], Screen[None]]:
     return make
 
 
-class ControlCentre(Acts, Tells, Asks, App[None]):
+class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
     """`ControlCentre(desk).run()`; `clock` gives Unix seconds (fixed in tests)."""
 
     TITLE = "ACCESS QA Control"
@@ -114,10 +115,10 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
         self.set_interval(0.5, self._watch_link)
         self.set_interval(1.0, self.poll_overview)
         self.call_after_refresh(self._first_frame_is_up)
+        self.begin_looking_ahead()
 
     def _first_frame_is_up(self) -> None:
-        gc.freeze()  # what start-up made stays; collecting it in between costs a fifth of the start
-        gc.enable()
+        self.first_frame_is_up()
         wanted = self.preferences.settings.theme
         if wanted and wanted != theme.chosen(wanted):
             named = ", ".join(t.name for t, _ in theme.OFFERED)
@@ -160,17 +161,11 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
             lines.append("Jobs on the host go on; what is shown here is the last state received.")
             self.say("\n".join(lines), title=f"Link to {self.desk.host_name} lost", bad=True)
         elif link.state == "up":
-            self.set_timer(3.0, self._settled)
+            self.set_timer(3.0, self.settled)
             if before == "lost":
                 self.say("The link is back.", title=self.desk.host_name)
         if isinstance(self.screen, DeskScreen):
             self.screen.keys_changed()
-
-    def _settled(self) -> None:
-        """What connecting loaded stays. Looked through at every full collection it would cost the
-        screen some 40 ms each time, most often while a log streams in."""
-        gc.collect(1)
-        gc.freeze()
 
     def _colours(self, changed: Theme) -> None:
         """Role names of rows mean the new theme's colours from now on."""
@@ -241,18 +236,22 @@ class ControlCentre(Acts, Tells, Asks, App[None]):
         elif isinstance(screen := await self.drill(mode), DeskScreen):
             screen.jump(word, name)
 
+    def action_command_palette(self) -> None:
+        from textual.command import CommandPalette
+
+        if self.use_command_palette and not CommandPalette.is_open(self):
+            self.push_screen(CommandPalette(id="--command-palette", placeholder=INVITATION))
+
     def type_command(self, begun: str) -> None:
         """The palette again, with the first word in it."""
-        from textual.command import CommandInput, CommandPalette
-
-        palette = CommandPalette(id="--command-palette")
+        from textual.command import CommandInput
 
         def type_it() -> None:
-            field = palette.query_one(CommandInput)
+            field = self.screen.query_one(CommandInput)
             field.value = begun
             field.cursor_position = len(begun)
 
-        self.push_screen(palette)
+        self.action_command_palette()
         self.call_after_refresh(type_it)
 
     async def action_back(self) -> None:

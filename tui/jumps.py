@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tui.app import ControlCentre
     from tui.desk.api import Desk
 
+INVITATION = "A command, or where to: job 142, v 1.0.1, at 2026-01-14 …"
 MOST = 20  # rows offered at a time
 FIRST = 1.0  # score: above whatever only resembles what was typed
 
