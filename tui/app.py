@@ -239,7 +239,7 @@ class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
     def action_command_palette(self) -> None:
         from textual.command import CommandPalette
 
-        if self.use_command_palette and not CommandPalette.is_open(self):
+        if not isinstance(self.screen, CommandPalette):
             self.push_screen(CommandPalette(id="--command-palette", placeholder=INVITATION))
 
     def type_command(self, begun: str) -> None:
