@@ -1,6 +1,7 @@
-"""A small question to the host over the helper's channel; peer: exec over OpenSSH ControlMaster.
+"""A small question to the host over the helper's channel, as the app and commands ask it: through the link
+process; peer: exec over OpenSSH ControlMaster.
 
-Same jump host, same host, same machine. Needs a real OpenSSH server and client.
+Same jump host, same host, same machine, in turns. Needs a real OpenSSH server and client.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, median
+from remote.linking.link_route import LinkRoute
+from remote.linking.living import disconnect
 from remote.route import Route
 from tests.openssh import OpenSSHPair
 
@@ -26,24 +29,24 @@ def run() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as tmp, OpenSSHPair(Path(tmp) / "ssh") as pair:
         config = _config(Path(tmp), pair.host)
         ssh = ["ssh", "-F", str(config), "host", "true"]
-        with Route(pair.host) as route:
-            helper = route.helper()
-            helper.call("ping")
+        with Route(pair.host) as route, LinkRoute(pair.host) as linked:
+            linked.open()
+            direct, helper = route.helper(), linked.helper()
             subprocess.run(ssh, check=True)  # opens the master connection
-            ours, peer = [], []
+            inside, ours, peer = [], [], []
             for _ in range(CALLS):
+                inside.append(_seconds(lambda: direct.call("ping")))
                 ours.append(_seconds(lambda: helper.call("ping")))
                 peer.append(_seconds(lambda: subprocess.run(ssh, check=True)))
+        disconnect(pair.host.name)
         subprocess.run(["ssh", "-F", str(config), "-O", "exit", "host"], check=True, stderr=-3)
-        yield Figure(
-            "control call p50",
-            "s",
-            median(ours),
-            "ssh over ControlMaster",
-            median(peer),
-            0.1,
-            CALLS,
-        )
+        for name, took in (
+            ("control call p50", ours),
+            ("the same, SSH in the process that asks", inside),
+        ):
+            yield Figure(
+                name, "s", median(took), "ssh over ControlMaster", median(peer), 0.1, CALLS
+            )
 
 
 def _seconds(call: Callable[[], object]) -> float:

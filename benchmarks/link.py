@@ -1,4 +1,4 @@
-"""The link to a host: how soon it is usable, how fast a log follows, what it costs, what a cut costs.
+"""The link to a host: how fast a log follows, what it costs, what a cut costs.
 
 Peer: OpenSSH through the same jump host (`ssh -J`), same machine, same run. Where there is no peer the
 figure stands against the limit that the design sets. Needs a real OpenSSH server and client; the dead
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.control_call import _config, _seconds
+from benchmarks.control_call import _config
 from benchmarks.figures import Figure, median
 from core.jobdir import JobSpec
 from remote.hosts import Host
@@ -26,7 +26,6 @@ from tests.netns import NetnsBed, can_make_namespaces
 from tests.openssh import OpenSSHPair
 from tests.remote.conftest import end_jobs
 
-CONNECTS = 8
 RATE, SECONDS, TAILS = 500_000, 3, 3  # lines a second, 100 bytes each
 DEAD_LINKS, NOTICED_S = 3, 4.0
 CUTS, CUT_LINES = 20, 40_000
@@ -53,7 +52,6 @@ def run() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as tmp, OpenSSHPair(Path(tmp) / "ssh") as pair:
         try:
             ssh = ["ssh", "-F", str(_config(Path(tmp), pair.host)), "-o", "ControlPath=none"]
-            yield cold_start(pair.host, ssh)
             yield tail(pair.host, ssh, Path(tmp))
             yield cuts(pair, Path(tmp) / "cuts")
             yield idle(pair.host)
@@ -62,23 +60,6 @@ def run() -> Iterator[Figure]:
     if can_make_namespaces():
         with tempfile.TemporaryDirectory() as tmp, NetnsBed(Path(tmp)) as bed:
             yield dead_link(bed)
-
-
-def cold_start(host: Host, ssh: list[str]) -> Figure:
-    """No connection → an answer of the helper; peer: no connection → the end of `true`."""
-
-    def ours() -> None:
-        with Route(host) as route:
-            route.helper().call("ping")
-
-    ours()  # the agent is there, as after any first day
-    mine, theirs = [], []
-    for _ in range(CONNECTS):
-        mine.append(_seconds(ours))
-        theirs.append(_seconds(lambda: subprocess.run([*ssh, "host", "true"], check=True)))
-    return Figure(
-        "cold start to usable", "s", median(mine), "new ssh -J", median(theirs), 0.5, CONNECTS
-    )
 
 
 def tail(host: Host, ssh: list[str], tmp: Path) -> Figure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import hashlib
 import io
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,12 +13,20 @@ _MAIN = b"import sys\nfrom remote.agent.__main__ import main\nsys.exit(main(sys.
 
 # Run as `python -c BOOT PATH SHA256 TOKEN COMMAND …`. It asks for the zip only where it is not there
 # yet, so that a start costs one round trip. It runs from an unpacked copy, whose modules are compiled
-# once: out of the zip every start compiles them anew. The token marks where our own output begins: a
-# shell start-up file may have printed before.
+# once: out of the zip every start compiles them anew. The hash is the interpreter's own where it has one,
+# since hashlib loads OpenSSL. The token marks where our own output begins: a shell start-up file may have
+# printed before.
 BOOT = """\
 import sys
 sys.path[:] = [x for x in sys.path if x]
-import hashlib, os
+import os
+try:
+    from _sha2 import sha256
+except ImportError:
+    try:
+        from _sha256 import sha256
+    except ImportError:
+        from hashlib import sha256
 path, want, token = os.path.expanduser(sys.argv[1]), sys.argv[2], sys.argv[3]
 def say(word):
     sys.stdout.buffer.write(("\\n%s %s\\n" % (token, word)).encode())
@@ -27,7 +34,7 @@ def say(word):
 def good():
     try:
         with open(path, "rb") as f:
-            return hashlib.sha256(f.read()).hexdigest() == want
+            return sha256(f.read()).hexdigest() == want
     except OSError:
         return False
 try:
@@ -78,6 +85,8 @@ class AgentZip:
 @lru_cache(maxsize=1)
 def agent_zip() -> AgentZip:
     """The same bytes for the same sources, whatever the clock says."""
+    import zipfile
+
     here = Path(__file__).parent
     files = {"__main__.py": _MAIN, "remote/__init__.py": b""}
     for path in sorted((here / "agent").glob("*.py")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,8 +12,8 @@ from core import locations
 from core.errors import NotFound, SettingsError
 
 if TYPE_CHECKING:
-    from remote.host_ways import Way
     from remote.slurm.settings import SlurmSettings
+    from remote.ways.host_ways import Way
 
 SANDBOX = "sandbox"  # reserved: that host is made by remote.sandbox
 WORKDIR = "~/access-qa"  # of a host that only the OpenSSH configuration knows
@@ -117,13 +116,15 @@ class Hosts:
         """An entry, else the host of that alias. Raises NotFound with the nearest name; SettingsError."""
         if name in self.makers:
             return self.makers[name]()
-        from remote import ssh_config
+        from remote.ways import ssh_config
 
         try:
             return alias_host(name)
         except NotFound:
             pass
         aliases = ssh_config.aliases()
+        import difflib
+
         near = difflib.get_close_matches(name, [*self.makers, *aliases, SANDBOX], 1)
         known = ", ".join([*sorted([*self.makers, SANDBOX]), *aliases[:10]])
         raise NotFound(
@@ -141,7 +142,7 @@ class Hosts:
 def load_hosts(path: Path | None = None) -> Hosts:
     """Read hosts.yaml. Raises SettingsError with file, line and nearest key."""
     from core import settings  # pydantic: only when a file is really read
-    from remote.hosts_file import HostSettings
+    from remote.ways.hosts_file import HostSettings
 
     path = path or locations.configs() / "hosts.yaml"
     data, lines = settings.read_yaml(path)
@@ -194,8 +195,8 @@ def alias_host(alias: str) -> Host:
     Raises NotFound, SettingsError.
     """
     from core import settings
-    from remote import host_ways
-    from remote.hosts_file import HostSettings
+    from remote.ways import host_ways
+    from remote.ways.hosts_file import HostSettings
 
     way = host_ways.from_alias(alias)
     usual = settings.validate({"ssh": alias, "workdir": WORKDIR}, HostSettings, origin=alias)
@@ -203,7 +204,7 @@ def alias_host(alias: str) -> Host:
 
 
 def _host(name: str, s: Any, origin: Path, lines: dict[tuple[str | int, ...], int]) -> Host:
-    from remote import host_ways
+    from remote.ways import host_ways
 
     rest = host_ways.origins_of_rest(s, origin, lines)
     return _with_way(name, s, host_ways.from_entry(s, origin, lines), rest)

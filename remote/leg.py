@@ -6,9 +6,9 @@ import contextlib
 import errno
 import logging
 import socket
-import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ import paramiko
 
 from core.errors import HostUnreachable
 from remote.auth import Prompter
+from remote.authentication.keys import KeyRing
+from remote.authentication.login import Login
+from remote.dialling import connected
 from remote.helper_client import plain
-from remote.host_keys import HostKeys
 from remote.hosts import LoginOptions
-from remote.keys import KeyRing
-from remote.login import Login
+from remote.trust.host_keys import HostKeys
 
-CONNECT_S = 10.0
 HANDSHAKE_S = 15.0
 CHANNEL_S = 15.0
 READ_AHEAD = 1 << 18  # bytes
@@ -43,6 +43,8 @@ DIGESTS = (
     "hmac-sha2-256",
     "hmac-sha2-512",
 )
+
+Connect = Callable[[str, int], socket.socket]  # address, port; raises OSError, UnicodeError
 
 # paramiko must never write over a screen.
 _log = logging.getLogger("paramiko")
@@ -159,12 +161,19 @@ class Leg:
         if self.transport.is_active():
             self.rtt_ms = (time.monotonic() - start) * 1000
             self.asked = None
+            self.nudge()
+
+    def nudge(self) -> None:
+        """Send something of no meaning, which acknowledges what came: a server holds back its next small
+        packet until then, and the kernel before it would wait 40 ms with that.
+        """
+        self.transport.global_request("keepalive@openssh.com", wait=False)
 
 
-def dial(spot: Spot) -> socket.socket:
+def dial(spot: Spot, connect: Connect = connected) -> socket.socket:
     """TCP to the first hop. Raises HostUnreachable."""
     try:
-        sock = socket.create_connection((spot.address, spot.port), timeout=CONNECT_S)
+        return connect(spot.address, spot.port)
     except socket.gaierror as e:
         raise HostUnreachable(
             f"{spot.title} cannot be found: no address for {spot.address!r}",
@@ -184,13 +193,6 @@ def dial(spot: Spot) -> socket.socket:
             why=why or str(e),
             try_next="check that it is up, your network and VPN, address and port in hosts.yaml",
         ) from e
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # What was sent must be acknowledged within this, whatever the pulse finds.
-    if sys.platform.startswith("linux"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3_500)  # ms
-    elif sys.platform == "darwin":
-        sock.setsockopt(socket.IPPROTO_TCP, 0x80, 4)  # TCP_RXT_CONNDROPTIME, s
-    return sock
 
 
 def tunnel(over: Leg, spot: Spot) -> paramiko.Channel:
@@ -218,30 +220,69 @@ def tunnel(over: Leg, spot: Spot) -> paramiko.Channel:
         ) from e
 
 
-def open_leg(spot: Spot, sock: Any, prompter: Prompter, ring: KeyRing) -> Leg:
-    """Handshake, host key, login. Closes `sock` if any of it fails."""
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A hop whose key exchange is done. Nothing is known of it, and nothing was told it of us."""
+
+    spot: Spot
+    transport: Transport
+    meter: Meter
+    keys: HostKeys  # what is on file of it
+
+    def close(self) -> None:
+        """Also when nobody reads any more."""
+        self.meter.close()
+        self.transport.close()
+
+
+def greet(spot: Spot, sock: Any) -> Greeted:
+    """Handshake. Closes `sock` if it fails. Raises HostUnreachable."""
     meter = Meter(sock)
     transport: Transport | None = None
+    with _explained(spot):
+        try:
+            transport = Transport(meter)  # type: ignore[arg-type]
+            keys = HostKeys.of(spot)
+            _configure(transport, keys)
+            _handshake(transport, spot)
+            return Greeted(spot, transport, meter, keys)
+        except BaseException:
+            sock.close()
+            if transport is not None:
+                transport.close()
+            raise
+
+
+def reached(spot: Spot, connect: Connect = connected) -> Greeted:
+    """The first hop, greeted. Raises HostUnreachable."""
+    return greet(spot, dial(spot, connect))
+
+
+def log_in(hop: Greeted, prompter: Prompter, ring: KeyRing) -> Leg:
+    """Host key, then login. Closes the connection if it fails."""
+    spot, transport = hop.spot, hop.transport
+    with _explained(spot):
+        try:
+            hop.keys.check(transport.get_remote_server_key(), prompter)
+            login = Login(spot.title, spot.user, spot.login, prompter, ring, spot.required)
+            login.run(transport)
+        except BaseException:
+            hop.close()
+            raise
+    return Leg(spot, transport, hop.meter, login.human)
+
+
+@contextlib.contextmanager
+def _explained(spot: Spot) -> Iterator[None]:
+    """What may happen at any moment."""
     try:
-        transport = Transport(meter)  # type: ignore[arg-type]
-        keys = HostKeys.of(spot)
-        _configure(transport, keys)
-        _handshake(transport, spot)
-        keys.check(transport.get_remote_server_key(), prompter)
-        login = Login(spot.title, spot.user, spot.login, prompter, ring, spot.required)
-        login.run(transport)
-    except BaseException as e:
-        sock.close()
-        if transport is not None:
-            transport.close()
-        if isinstance(e, (paramiko.SSHException, EOFError, ConnectionError)):  # at any moment
-            raise HostUnreachable(
-                f"{spot.title} ended the connection before the login was done",
-                why=str(e) or repr(e),
-                try_next="connect again; if it stays, look at your network and VPN",
-            ) from e
-        raise
-    return Leg(spot, transport, meter, login.human)
+        yield
+    except (paramiko.SSHException, EOFError, ConnectionError) as e:
+        raise HostUnreachable(
+            f"{spot.title} ended the connection before the login was done",
+            why=str(e) or repr(e),
+            try_next="connect again; if it stays, look at your network and VPN",
+        ) from e
 
 
 def _configure(transport: Transport, keys: HostKeys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from remote.leg import Leg
 PING_S = 1.0
 DEADLINE_S = 2.8  # without a reply to a ping, nor anything else: 3.8 s at worst after a cut
 BUSY_BYTES = 1 << 16  # a sender that still gets rid of this much is not cut off, only slow
+SETTLE_S = (0.002, 0.004, 0.008, 0.016)  # between nudges after a login
 SLEPT_S = 5.0  # the wall clock ran ahead of the monotonic one by more: the machine was asleep
 
 
@@ -39,7 +41,18 @@ class Pulse:
         self._ping_now.set()
         self._stirred.set()
 
+    def _settle(self) -> None:
+        """A server tells its host keys just after the login: acknowledged, they are not in the way of the
+        answer to the first command.
+        """
+        for pause in SETTLE_S:
+            self._stop.wait(pause)
+            for leg in self._legs:
+                with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+                    leg.nudge()
+
     def _ping(self) -> None:
+        self._settle()
         legs = self._legs
         while not self._stop.is_set() and all(leg.transport.is_active() for leg in legs):
             for leg in legs:

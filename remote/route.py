@@ -6,17 +6,17 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import paramiko
 
 from core.errors import LinkLost, QAError, RouteError, SessionsFull
 from remote.auth import NoPrompter, Prompter
+from remote.authentication.keys import KeyRing
 from remote.channel import ChannelDuplex, nudge
 from remote.commands import Commands, Completed
 from remote.hosts import Host
-from remote.keys import KeyRing
-from remote.leg import CHANNEL_S, Leg, dial, open_leg, tunnel
+from remote.leg import CHANNEL_S, Greeted, Leg, Spot, greet, log_in, reached, tunnel
 from remote.pulse import Pulse
 from remote.spots import spots
 from remote.status import Hop, LinkStatus, State
@@ -33,14 +33,21 @@ class Route(Commands):
     """One route to one host. Calls block and may come from any thread; `status()` never blocks.
 
     on_lost, on_up: called after the link was cut or came up, in whichever thread noticed; to be quick.
+    first: reaches the first hop.
     """
 
-    def __init__(self, host: Host, prompter: Prompter | None = None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        prompter: Prompter | None = None,
+        first: Callable[[Spot], Greeted] = reached,
+    ) -> None:
         super().__init__()
         self.host = host
         self.on_lost: list[Callable[[], None]] = []
         self.on_up: list[Callable[[], None]] = []
         self._prompter = prompter or NoPrompter()
+        self._first = first
         self._spots = spots(host)
         self._legs: list[Leg] = []
         self._pulse: Pulse | None = None
@@ -70,8 +77,9 @@ class Route(Commands):
             self._state, self._error = "connecting", None
             try:
                 for spot in self._spots:
-                    sock: Any = tunnel(self._legs[-1], spot) if self._legs else dial(spot)
-                    self._legs.append(open_leg(spot, sock, prompter, self._ring))
+                    over = self._legs[-1] if self._legs else None
+                    hop = greet(spot, tunnel(over, spot)) if over else self._first(spot)
+                    self._legs.append(log_in(hop, prompter, self._ring))
             except BaseException as e:
                 human = self._human
                 self._drop()

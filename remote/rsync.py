@@ -33,7 +33,7 @@ from core.errors import (
 from remote.agent.arriving import flushed_sha256
 from remote.agent.incoming import STAGE, old_version
 from remote.helper_client import Carrier, plain
-from remote.sharing import socket_of
+from remote.shared.owner import socket_of
 
 if TYPE_CHECKING:
     from remote.sync.items import Item

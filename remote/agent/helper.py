@@ -6,26 +6,16 @@ state never waits behind the hash of a model.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import sys
 import threading
 import time
-from typing import Any, BinaryIO, Callable
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
-from remote.agent import (
-    checkpoints,
-    family,
-    incoming,
-    jobs,
-    ledger,
-    procs,
-    removal,
-    slurm,
-    slurm_submit,
-    transfer,
-)
+from remote.agent import checkpoints, family, jobs, procs
 from remote.agent.problem import Problem, check_id
 
 MAX_LINE = 1 << 24
@@ -34,6 +24,23 @@ SLOW = frozenset(
     + ["survey", "hints", "stage", "adopt"]
     + ["ledger_blocks", "ledger_get_blocks", "ledger_stage", "ledger_put"]
 )
+
+
+class _Later:
+    """A module of the agent, loaded when something is first asked of it: somebody waits for our start."""
+
+    def __init__(self, name: str) -> None:
+        self._name = "remote.agent." + name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+if TYPE_CHECKING:
+    from remote.agent import incoming, ledger, removal, slurm, slurm_submit, transfer
+else:
+    incoming, ledger, removal = _Later("incoming"), _Later("ledger"), _Later("removal")
+    slurm, slurm_submit, transfer = _Later("slurm"), _Later("slurm_submit"), _Later("transfer")
 
 
 class Helper:

@@ -8,7 +8,6 @@ node itself.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import stat
 import time
@@ -32,6 +31,8 @@ def locks_dir(workdir: str) -> str:
 
 
 def _on_node(workdir: str) -> str:
+    import hashlib  # it loads OpenSSL, and the helper's start needs none
+
     tops = [os.path.expandvars(top) for top in ON_NODE]
     tops = [top for top in tops if os.path.isdir(top)]
     local = [top for top in tops if not mounts.is_network(top)]

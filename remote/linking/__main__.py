@@ -1,40 +1,61 @@
-"""`python -m remote.linking`: become a link process. Its definition comes through stdin, whoever started it
-hears one line on stdout; argv and environment tell nothing.
+"""A link process from its beginning: `python -I -S` of this file. What it needs to know comes through
+stdin, whoever started it hears one line on stdout; argv and environment tell nothing.
+
+First a line of JSON about the interpreter, then, perhaps later, what the process is for. Somebody is
+waiting, so all is loaded meanwhile, and no more than is needed.
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import sys
 
 
 def main() -> int:
-    given = sys.stdin.buffer.read()
+    line = sys.stdin.buffer.readline()
     if os.fork():  # before anything is imported: whoever started us need not wait for our end
         os._exit(0)
-    # paramiko loads this where it is installed, for a word of ~/.ssh/config that we never ask it to
-    # read; a third of the start.
-    sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
-    import json
+    said = json.loads(line)
+    sys.path[:] = dict.fromkeys(said["path"])
+    sys.pycache_prefix = said["pycache_prefix"]
+    sys.dont_write_bytecode = said["dont_write_bytecode"]
+    gc.disable()  # nothing that is loaded is garbage
+    return _serve()
+
+
+def _serve() -> int:
+    from remote.linking.ahead import Ahead
+
+    ahead = Ahead(sys.stdin.buffer)
     import pickle
     from typing import Any
 
     from core.errors import QAError
+    from remote.linking.lean import lean
+
+    lean()
     from remote.linking.process import serve
 
-    said: list[dict[str, Any]] = []
+    gc.freeze()
+    gc.enable()
+    definition = ahead.definition()
+    if not definition:
+        return 0
+    reported: list[dict[str, Any]] = []
 
     def report(what: dict[str, Any]) -> None:
-        said.append(what)
+        reported.append(what)
         with open(os.devnull, "r+b") as null:
             os.write(1, json.dumps(what).encode() + b"\n")
             os.dup2(null.fileno(), 0)
             os.dup2(null.fileno(), 1)
 
     try:
-        serve(pickle.loads(given), report)  # from the process that started us, through a pipe
+        serve(pickle.loads(definition), report, ahead)  # from whoever started us, by a pipe
     except QAError as e:
-        if said:
+        if reported:
             raise
         report({"error": e.as_dict()})
         return e.exit_code

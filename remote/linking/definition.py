@@ -16,6 +16,7 @@ _WAY = (
     *("name", "address", "port", "user", "jumps", "identity_file", "host_key_alias", "login"),
     *("known_hosts", "known_hosts_also", "workdir", "link_hours"),
 )
+_SHARED = ("", "authentication", "linking", "shared", "trust")  # folders of remote/
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,10 @@ def define(host: Host, socket: Path) -> Definition:
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """Of the code that link processes and clients share: this folder and the one above."""
+    """Of the code that link processes and clients share."""
     digest = hashlib.sha256()
-    here = Path(__file__).resolve().parent
-    for path in sorted([*here.glob("*.py"), *here.parent.glob("*.py")]):
+    top = Path(__file__).resolve().parent.parent
+    for path in sorted(path for folder in _SHARED for path in (top / folder).glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -14,9 +14,9 @@ from remote.agent.frames import FrameError, FrameReader, pack
 from remote.auth import NoPrompter, Prompter
 from remote.linking.prompts import answered
 from remote.linking.told import error_from
-from remote.shared_duplex import cut, frames_within, greeted
-from remote.shared_route import SharedRoute
-from remote.sharing import socket_path
+from remote.shared.duplex import cut, frames_within, greeted
+from remote.shared.owner import socket_path
+from remote.shared.route import SharedRoute
 from remote.status import LinkStatus
 
 if TYPE_CHECKING:

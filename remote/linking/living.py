@@ -16,8 +16,8 @@ from remote.agent.frames import FrameError, FrameReader, pack
 from remote.helper_client import plain
 from remote.linking.starting import end
 from remote.linking.told import Told, read
-from remote.shared_duplex import HELLO_S, frames_within, greeted
-from remote.sharing import peer_uid, run_folder, socket_named
+from remote.shared.duplex import HELLO_S, frames_within, greeted
+from remote.shared.owner import peer_uid, run_folder, socket_named
 from remote.status import Hop
 
 

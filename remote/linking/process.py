@@ -10,36 +10,42 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+from remote.linking.ahead import Ahead
 from remote.linking.definition import Definition
 from remote.route import Route
-from remote.sharing import Sharing
+from remote.shared.owner import Sharing
+from remote.spots import spots
 
 LOOK_S = 1.0
 GRACE_S = 5.0  # without a client: the first one is on its way, or the next command of a script
 
 
-def serve(definition: Definition, report: Callable[[dict[str, Any]], None]) -> None:
+def serve(definition: Definition, report: Callable[[dict[str, Any]], None], ahead: Ahead) -> None:
     """Report {"ready"} or {"taken"} and, ready, hold the link until it is not wanted any more.
 
     Raises EnvironmentProblem where no socket can be made.
     """
-    _keep_memory_to_ourselves()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: over.set())
-    route = Route(definition.host)
+    ahead.greet(spots(definition.host)[0])
+    _keep_memory_to_ourselves()  # before there is a key in it
+    route = Route(definition.host, first=ahead.take)
+    route.on_lost.append(lambda: note("lost"))
+    route.on_up.append(lambda: note("up"))
     sharing = Sharing(route, definition.socket, leave=over.set, of=definition.version)
     if not sharing.start():
         report({"taken": 1})
         return
     with contextlib.suppress(OSError):
         os.ftruncate(2, 0)  # the log of the one before
-    report({"ready": 1})
     note(f"holds the link to {definition.host.name}")
-    route.on_lost.append(lambda: note("lost"))
-    route.on_up.append(lambda: note("up"))
+    report({"ready": 1})
+    for later in ("remote.shared.channel", "remote.keeper"):  # while the client makes its way here
+        import_module(later)
     try:
         while not over.wait(LOOK_S) and not _unwanted(definition, route, sharing):
             pass

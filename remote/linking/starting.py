@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
-import os
 import pickle
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from core import locations
 from core.errors import EnvironmentProblem, LinkLost
 from remote.agent import procs
 from remote.agent.frames import FrameError, pack
 from remote.hosts import Host
-from remote.linking.definition import define, version, way
+from remote.linking.definition import Definition, define, version, way
+from remote.linking.spawning import dismiss, spare, spawn
 from remote.linking.told import error_from
-from remote.shared_duplex import greeted
-from remote.shared_route import silent
-from remote.sharing import peer_pid, private_folder
+from remote.shared.duplex import greeted
+from remote.shared.owner import peer_pid, private_folder
+from remote.shared.route import silent
 
 START_S = 30.0
 LEAVE_S = 5.0
@@ -36,6 +35,13 @@ def reach(host: Host, path: Path, *, replace: bool) -> socket.socket:
     replace: one of another definition of the host, or of other code, is ended first; else it is refused.
     Two that start at once start one.  Raises LinkLost, EnvironmentProblem.
     """
+    try:
+        return _reach(host, path, replace)
+    finally:
+        dismiss(spare(path.with_suffix(".log")))  # what was prepared, and not needed
+
+
+def _reach(host: Host, path: Path, replace: bool) -> socket.socket:
     until = time.monotonic() + START_S
     while True:
         try:
@@ -78,24 +84,15 @@ def start(host: Host, path: Path) -> bool:
 
 def _start(host: Host, path: Path) -> bool:
     private_folder(path.parent)
+    if _held(path.with_suffix(".lock")):
+        return False
+    log = path.with_suffix(".log")
+    prepared = spare(log)
+    starter = prepared or spawn(log)
     definition = define(host, path)
-    log = os.open(definition.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with (
-        open(log, "wb") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "remote.linking"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd=locations.project_root(),
-            start_new_session=True,  # neither Ctrl-C nor the end of the terminal is meant for it
-        ) as starter,
-    ):
-        assert starter.stdin and starter.stdout
-        with contextlib.suppress(BrokenPipeError), starter.stdin:
-            starter.stdin.write(pickle.dumps(definition))
-        line = starter.stdout.readline()
-    said = json.loads(line) if line.endswith(b"\n") else {}
+    said = _told(starter, definition)
+    if not said and prepared:  # something has ended it meanwhile
+        said = _told(spawn(log), definition)
     if "error" in said:
         raise error_from(said["error"])
     if not said:
@@ -105,6 +102,31 @@ def _start(host: Host, path: Path) -> bool:
             try_next=f"see {definition.log}",
         )
     return "ready" in said
+
+
+def _held(lock: Path) -> bool:
+    """Is there a link process that only does not listen yet, or any more?"""
+    try:
+        with open(lock, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _told(starter: subprocess.Popen[bytes], definition: Definition) -> dict[str, Any]:
+    """What a new link process says of itself; nothing if it has ended."""
+    assert starter.stdin and starter.stdout
+    host = definition.host
+    first = host.jumps[0] if host.jumps else host
+    dial = json.dumps([first.address, first.port]).encode()
+    with starter:
+        with contextlib.suppress(BrokenPipeError), starter.stdin:
+            starter.stdin.write(dial + b"\n" + pickle.dumps(definition))
+        line = starter.stdout.readline()
+    return dict(json.loads(line)) if line.endswith(b"\n") else {}
 
 
 def end(sock: socket.socket, pid: int | None = None) -> int | None:

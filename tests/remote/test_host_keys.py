@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import HostKeyChanged, HostKeyUnknown
-from remote import known_hosts as kh
-from remote.certificates import read_certificate, read_certificate_blob
 from remote.hosts import Host
 from remote.leg import CIPHERS, DIGESTS, KEX
 from remote.route import Route
+from remote.trust import known_hosts as kh
+from remote.trust.certificates import read_certificate, read_certificate_blob
 from tests.openssh import Hop, public_key
 from tests.remote.conftest import refused
 from tests.remote.servers import host_of, keygen, new_key, server
@@ -232,7 +232,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
         "from core.errors import DiskFull\n"
-        "from remote import known_hosts\n"
+        "from remote.trust import known_hosts\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
         "try:\n"

@@ -9,9 +9,9 @@ import pytest
 
 from core import locations
 from core.errors import NotFound, SettingsError
-from remote.host_shown import as_dict, rows
 from remote.hosts import load_hosts
 from remote.spots import spots
+from remote.ways.host_shown import as_dict, rows
 
 ENTRY = """\
 hosts:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote import known_hosts as kh
+from remote.trust import known_hosts as kh
 from tests.conftest import require
 
 

@@ -25,7 +25,7 @@ from remote.linking.link_route import LinkRoute
 from remote.linking.living import Living, disconnect, living
 from remote.mirror import Mirror
 from remote.sandbox import PASSCODE, Sandbox
-from remote.sharing import run_folder, socket_path
+from remote.shared.owner import run_folder, socket_path
 from tests.netns import NetnsBed
 from tests.openssh import OpenSSHPair
 from tests.processes import alive
@@ -359,7 +359,7 @@ def test_a_socket_left_behind_and_one_that_does_not_answer(
         route.open()
     pid = the_link().pid
     os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr("remote.shared_duplex.HELLO_S", 0.5)
+    monkeypatch.setattr("remote.shared.duplex.HELLO_S", 0.5)
     monkeypatch.setattr("remote.linking.starting.LEAVE_S", 0.5)
     with LinkRoute(host) as route:
         error = refused(route.open)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote.findings_gpu import judge_torch
 from remote.preflight import Finding, judge, judge_noise, preflight
+from remote.preflight.findings_gpu import judge_torch
 from remote.route import Route
 from remote.sandbox import Sandbox
 from tests import fake_smi

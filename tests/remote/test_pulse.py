@@ -31,6 +31,9 @@ class FakeLeg:
     def ping(self) -> None:
         self.pinged.set()
 
+    def nudge(self) -> None:
+        pass
+
 
 class Clock:
     """time.time and time.monotonic as one pleases."""

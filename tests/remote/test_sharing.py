@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 from core.errors import LinkLost, RouteError
-from remote import sharing
 from remote.agent.frames import pack
 from remote.route import Route
-from remote.shared_route import SharedRoute
-from remote.sharing import Sharing, attach, socket_path
+from remote.shared import owner as sharing
+from remote.shared.owner import Sharing, attach, socket_path
+from remote.shared.route import SharedRoute
 from remote.sync import pull, push
 from tests.openssh import OpenSSHPair
 from tests.processes import alive
@@ -158,7 +158,7 @@ def test_a_slow_reader_holds_the_command_and_nothing_piles_up(shared: SharedRout
 
 CLIENT = """
 import sys, pickle
-from remote.sharing import attach
+from remote.shared.owner import attach
 route = attach(pickle.loads(bytes.fromhex(sys.argv[1])))
 stream = route.execute(["sh", "-c", "echo $$; exec cat"])
 assert "paramiko" not in sys.modules
@@ -194,7 +194,7 @@ def test_files_travel_through_it(shared: SharedRoute, tmp_path: Path, rsync: boo
 OWNER = """
 import sys, pickle, time
 from remote.route import Route
-from remote.sharing import Sharing
+from remote.shared.owner import Sharing
 route = Route(pickle.loads(bytes.fromhex(sys.argv[1])))
 route.open()
 assert Sharing(route).start()

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import NotFound, SettingsError
-from remote import ssh_config
 from remote.hosts import Host, Hosts, load_hosts
-from remote.ssh_config import HopSpec, parse_jumps, parse_values, resolve
+from remote.ways import ssh_config
+from remote.ways.ssh_config import HopSpec, parse_jumps, parse_values, resolve
 from tests.conftest import require
 
 CONFIG = """\

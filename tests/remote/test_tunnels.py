@@ -13,7 +13,7 @@ import pytest
 
 from core.errors import PortTaken, UsageError
 from remote.route import Route
-from remote.sharing import Sharing, attach
+from remote.shared.owner import Sharing, attach
 from remote.tunnels import Tunnel
 from tests.openssh import OpenSSHPair
 from tests.remote.conftest import refused

@@ -26,11 +26,11 @@ from paramiko.server import InteractiveQuery
 
 from core.errors import AuthenticationFailed, Cancelled, HostUnreachable
 from remote.auth import NoPrompter
+from remote.authentication.login import Login
+from remote.authentication.userauth import HungUp, UserAuth
 from remote.hosts import LoginOptions
 from remote.leg import Transport
-from remote.login import Login
 from remote.sandbox import PASSCODE, Sandbox
-from remote.userauth import HungUp, UserAuth
 from tests.remote.conftest import refused
 from tests.remote.servers import new_key, offering
 from tests.remote.test_route import Operator

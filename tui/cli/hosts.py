@@ -30,8 +30,8 @@ def add_to(root: typer.Typer) -> None:
 def list_hosts(json: Json = False) -> None:
     """Names in configs/hosts.yaml, the aliases of the ssh configuration, and the sandbox."""
     from core.errors import QAError
-    from remote import ssh_config
     from remote.hosts import load_hosts
+    from remote.ways import ssh_config
 
     found: list[dict[str, Any]] = [_row("sandbox", "embedded", "embedded", ["embedded"])]
     hosts = load_hosts()
@@ -71,8 +71,8 @@ def _row(
 @app.command("show", short_help="The way to one host, and its settings.")
 def show_host(name: str, json: Json = False) -> None:
     """The way to one host and its settings, each with where it was found. Connects to nothing."""
-    from remote.host_shown import as_dict, rows
     from remote.hosts import SANDBOX, load_hosts
+    from remote.ways.host_shown import as_dict, rows
 
     if name == SANDBOX:
         _show_sandbox(json)

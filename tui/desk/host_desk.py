@@ -36,8 +36,8 @@ class WorkbenchHost:
         self._guard = threading.Lock()
 
     def view(self) -> HostView:
-        from remote.host_shown import rows
         from remote.spots import spots
+        from remote.ways.host_shown import rows
 
         host = self._bench.line.host()
         return HostView(
@@ -124,9 +124,9 @@ class WorkbenchHost:
 
 def host_keys(host: Host) -> tuple[HostKey, ...]:
     """The lines of the known_hosts files that speak of a hop of this host, in the files' order."""
-    from remote import known_hosts
-    from remote.host_keys import HostKeys
     from remote.spots import spots
+    from remote.trust import known_hosts
+    from remote.trust.host_keys import HostKeys
 
     found = []
     for spot in spots(host):

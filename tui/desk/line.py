@@ -96,6 +96,10 @@ class Line:
     def _connect(self) -> LinkRoute:
         route = self._route
         if route is None:
+            from remote.linking.spawning import prepare
+
+            if self._host is None and self.host_name != SANDBOX:
+                prepare(self.host_name)  # it loads while hosts.yaml is read
             from remote.linking.link_route import LinkRoute
 
             self._route = route = LinkRoute(self.host(), self._patience_s)  # `link` tells of it

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from core.errors import QAError, RouteError
-from remote.findings import Facts, Finding, int_of, text_of, version_of
-from remote.findings_gpu import judge_accelerator, judge_torch
 from remote.helper_client import Duplex, plain
+from remote.preflight.findings import Facts, Finding, int_of, text_of, version_of
+from remote.preflight.findings_gpu import judge_accelerator, judge_torch
 
 if TYPE_CHECKING:
     from remote.route import Route as _Route
-    from remote.shared_route import SharedRoute
+    from remote.shared.route import SharedRoute
 
     Route = _Route | SharedRoute
 

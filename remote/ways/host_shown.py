@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from remote.hosts import Host
-from remote.known_hosts import lookup_name
 from remote.leg import Spot
 from remote.spots import spots
+from remote.trust.known_hosts import lookup_name
 
 _LOGIN = ("identity_files", "certificate_files", "agent", "identities_only", "methods")
 

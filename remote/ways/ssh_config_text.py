@@ -1,6 +1,6 @@
 """The text of OpenSSH configuration files: names for a list, and whether a simpler reader may be trusted.
 
-What holds for a host is worked out in `remote.ssh_config`.
+What holds for a host is worked out in `remote.ways.ssh_config`.
 """
 
 from __future__ import annotations

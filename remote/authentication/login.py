@@ -16,11 +16,11 @@ import paramiko
 
 from core.errors import AuthenticationFailed, Cancelled, HostUnreachable, QAError
 from remote.auth import NoPrompter, Prompter
+from remote.authentication.keys import KeyRing, Keys, Locked, Offer
+from remote.authentication.ssh_agent import CERT, AgentError
+from remote.authentication.userauth import HungUp, Prompts, Reply, UserAuth
 from remote.helper_client import plain
 from remote.hosts import LoginOptions
-from remote.keys import KeyRing, Keys, Locked, Offer
-from remote.ssh_agent import CERT, AgentError
-from remote.userauth import HungUp, Prompts, Reply, UserAuth
 
 ASKS = 3  # for one secret
 FACTORS = 6

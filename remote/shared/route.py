@@ -16,7 +16,7 @@ from remote.agent.frames import FrameError, FrameReader, pack
 from remote.commands import Commands
 from remote.linking.definition import version, way
 from remote.linking.told import Told, error_from, read
-from remote.shared_duplex import HELLO_S, SharedDuplex, cut, frames_within, greeted
+from remote.shared.duplex import HELLO_S, SharedDuplex, cut, frames_within, greeted
 from remote.status import LinkStatus
 
 if TYPE_CHECKING:

@@ -28,13 +28,13 @@ from remote import channel_input
 from remote.agent.frames import FrameError, pack, read_frame
 from remote.linking import requests
 from remote.linking.told import error_said, tell
-from remote.sharing import hello
+from remote.shared.owner import hello
 
 if TYPE_CHECKING:
     import paramiko
 
     from remote.route import Route
-    from remote.sharing import Sharing
+    from remote.shared.owner import Sharing
 
 CHUNK = 1 << 18
 READ = 1 << 22  # a channel read in pieces moves its backlog each time

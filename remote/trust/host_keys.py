@@ -10,10 +10,10 @@ from typing import Protocol
 import paramiko
 
 from core.errors import HostKeyChanged, HostKeyUnknown
-from remote import known_hosts
 from remote.auth import Prompter
-from remote.certificates import CERT, Certificate, read_certificate_blob
 from remote.helper_client import plain
+from remote.trust import known_hosts
+from remote.trust.certificates import CERT, Certificate, read_certificate_blob
 
 # No key signed with SHA-1 is taken from anyone.
 KEY_TYPES = (

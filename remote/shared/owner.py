@@ -1,7 +1,7 @@
 """One authenticated connection for every process of this user: its owner serves a unix socket.
 
 The process that holds a Route gives others commands on the host, and ways to its loopback ports, each as
-a channel of the one connection (`remote.shared_channel` says how). Only this user gets in: the socket is
+a channel of the one connection (`remote.shared.channel` says how). Only this user gets in: the socket is
 0600 in a folder 0700, and the peer's uid is asked of the kernel. Who connects is asked through it for
 what the login needs (`remote.linking.prompts`).
 """
@@ -15,7 +15,6 @@ import os
 import socket
 import stat
 import struct
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,8 +29,8 @@ from remote.linking.definition import link_name, version, way
 if TYPE_CHECKING:
     from remote.hosts import Host
     from remote.route import Route
-    from remote.shared_channel import Client
-    from remote.shared_route import SharedRoute
+    from remote.shared.channel import Client
+    from remote.shared.route import SharedRoute
 
 LONGEST = 100  # bytes of a socket's path: 104 on macOS, 108 on Linux
 
@@ -43,6 +42,8 @@ def run_folder() -> Path:
     folder = locations.state_dir() / "run"
     if len(os.fsencode(folder)) + 22 > LONGEST:
         mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+        import tempfile
+
         folder = Path(tempfile.gettempdir()) / f"{locations.APP}-{os.getuid()}-{mark}"
     return folder
 
@@ -107,7 +108,7 @@ def hello(owner: Sharing) -> dict[str, Any]:
 
 def attach(host: Host) -> SharedRoute | None:
     """The connection another process of this user holds to that host; None if there is none."""
-    from remote.shared_route import SharedRoute
+    from remote.shared.route import SharedRoute
 
     route = SharedRoute(host, socket_path(host))
     return route if route.connect() else None
@@ -127,6 +128,8 @@ def socket_of(route: object) -> Iterator[Path | None]:
         if running is not None and running.serving:
             yield running.path
             return
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="qa-", dir=_short_folder()) as folder:
             sharing = Sharing(route, Path(folder) / "s")  # type: ignore[arg-type]
             sharing.start()
@@ -139,6 +142,8 @@ def socket_of(route: object) -> Iterator[Path | None]:
 
 
 def _short_folder() -> str | None:
+    import tempfile
+
     folder = tempfile.gettempdir()
     return folder if len(os.fsencode(folder)) < LONGEST - 30 else "/tmp"
 
@@ -227,8 +232,19 @@ class Sharing:
 
     def stop(self) -> None:
         """No new clients; those there are lose the link."""
-        ours = self.reachable
-        listening, self._socket = self._socket, None
+        self._stop_listening()
+        with self._guard:
+            clients = list(self._clients)
+        for client in clients:
+            client.end()
+        for client in clients:
+            client.join(5.0)
+        self._unlock()
+
+    def _stop_listening(self) -> None:
+        with self._guard:
+            ours = self.reachable
+            listening, self._socket = self._socket, None
         if listening is None:
             return
         with contextlib.suppress(OSError):
@@ -239,13 +255,6 @@ class Sharing:
                 calls.remove(self._stir)
         if ours:
             self.path.unlink(missing_ok=True)
-        with self._guard:
-            clients = list(self._clients)
-        for client in clients:
-            client.end()
-        for client in clients:
-            client.join(5.0)
-        self._unlock()
 
     def __enter__(self) -> Sharing:
         self.start()
@@ -264,7 +273,7 @@ class Sharing:
             self._lock = -1
 
     def _accept(self, listening: socket.socket) -> None:
-        from remote.shared_channel import Client
+        from remote.shared.channel import Client
 
         while self._socket is listening:
             try:
@@ -291,6 +300,7 @@ class Sharing:
         """A client wants this process to end; does nothing where it has other work."""
         if self._leave is None:
             return
+        self._stop_listening()  # who comes now starts another one
         with self._guard:
             clients = list(self._clients)
         for client in clients:

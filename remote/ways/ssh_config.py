@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.errors import MissingComponent, NotFound, SettingsError
 from remote.hosts import METHODS, LoginOptions
-from remote.ssh_config_text import literal_names, trusted_text
+from remote.ways.ssh_config_text import literal_names, trusted_text
 
 ENV = "QA_SSH_CONFIG"  # another configuration file, also instead of the system's
 CONFIG, DEFAULT = "ssh config", "ssh default"

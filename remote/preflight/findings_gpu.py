@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from remote.builds import DRIVER_FOR_CUDA, ROUTE_A, ROUTE_B, builds, newest_cuda
-from remote.findings import Facts, Finding, text_of, version_of
 from remote.helper_client import plain
+from remote.preflight.builds import DRIVER_FOR_CUDA, ROUTE_A, ROUTE_B, builds, newest_cuda
+from remote.preflight.findings import Facts, Finding, text_of, version_of
 
 FREE_SHARE = 0.9  # of the accelerator's memory; less means that somebody else is using it
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.errors import SettingsError
 from remote.hosts import Jump, LoginOptions
-from remote.ssh_config import Resolved, resolve
+from remote.ways.ssh_config import Resolved, resolve
 
 DEFAULT = "default"
 # What an entry with `ssh: ALIAS` leaves to the alias.
