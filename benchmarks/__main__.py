@@ -6,8 +6,10 @@ import argparse
 
 from benchmarks import (
     bulk,
+    cold_start,
     control_call,
     curve,
+    day,
     evaluation,
     first_frame,
     link,
@@ -15,8 +17,11 @@ from benchmarks import (
     markers,
     registry,
     scoring,
+    screens,
     search,
     stall,
+    tables,
+    training,
 )
 
 BENCHMARKS = {
@@ -24,14 +29,19 @@ BENCHMARKS = {
     "first-frame": first_frame.run,
     "control-call": control_call.run,
     "bulk": bulk.run,
+    "cold-start": cold_start.run,
     "curve": curve.run,
+    "day": day.run,
     "link": link.run,
     "log-view": log_view.run,
     "registry": registry.run,
     "scoring": scoring.run,
+    "screens": screens.run,
     "search": search.run,
     "markers": markers.run,
     "stall": stall.run,
+    "tables": tables.run,
+    "training": training.run,
 }
 
 

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # The run never talks to anything but its own disk.
@@ -36,14 +39,15 @@ def usable_cpus() -> int:
         return os.cpu_count() or 1
 
 
-def prepare(threads: int = 0) -> None:
-    """Set the environment. threads: 0 = all usable CPUs."""
+def prepare(threads: int = 0, meanwhile: Callable[[], object] | None = None) -> None:
+    """Set the environment. threads: 0 = all usable CPUs.  meanwhile: done while it is looked how busy
+    the machine is, anything that imports no torch."""
     os.environ.update(OFFLINE)
     os.environ.update(QUIET)
     if threads or "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = str(threads or usable_cpus())
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
-        os.environ.update(_waiting(busy_share()))
+        os.environ.update(_waiting(busy_share(meanwhile=meanwhile)))
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings(
         "ignore", category=UserWarning, module=r"(peft|trl|transformers)(\..*)?"
@@ -61,16 +65,33 @@ def _waiting(busy: float) -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "PASSIVE"} if busy > 0.2 else {"GOMP_SPINCOUNT": "5000"}
 
 
-def busy_share(seconds: float = 0.3) -> float:
-    """Share of all CPU time spent busy while this process sleeps for `seconds`; 0.0 if unknown."""
-    before = _cpu_times()
-    time.sleep(seconds if before else 0.0)
-    after = _cpu_times()
+def busy_share(seconds: float = 0.3, meanwhile: Callable[[], object] | None = None) -> float:
+    """Share of all CPU time that others spend busy for `seconds`, or while `meanwhile` is done if that
+    takes longer; 0.0 if unknown."""
+    before, own, start = _cpu_times(), time.process_time(), time.monotonic()
+    if meanwhile is not None:
+        meanwhile()
+    time.sleep(max(0.0, start + seconds - time.monotonic()) if before else 0.0)
+    after, own = _cpu_times(), time.process_time() - own
     total = sum(after) - sum(before)
     if total <= 0:
         return 0.0
     idle = sum(after[3:5]) - sum(before[3:5])  # idle and waiting for a disk
-    return max(0.0, min(1.0, 1 - idle / total))
+    return max(0.0, min(1.0, 1 - (idle + own * os.sysconf("SC_CLK_TCK")) / total))
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around the imports of the libraries: nothing they make is garbage, and looking for some in ever
+    more modules takes a fifth of the time. Afterwards what is there is looked through no more."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was:
+            gc.enable()
 
 
 def _cpu_times() -> list[int]:

@@ -10,6 +10,7 @@ are cast instead. The rounding is that of W's dtype, which the activations have 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -49,6 +50,17 @@ class HeadLoss(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, *grads: Any) -> Any:
         (gradient,) = ctx.saved_tensors
         return gradient * grads[0].to(gradient.dtype), None, None
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """weight: (out, in), frozen.  a: (r, in), b: (out, r) in float32, or None without an adapter.
+    scale: alpha / r."""
+
+    weight: torch.Tensor
+    a: torch.Tensor | None = None
+    b: torch.Tensor | None = None
+    scale: float = 1.0
 
 
 class LowRank(torch.autograd.Function):  # type: ignore[misc]
@@ -91,25 +103,36 @@ def use_low_rank(model: Any) -> int:
 
     Left as they are: quantised bases, dropout, DoRA, a bias, several adapters at once.
     """
-    from peft.tuners.lora import Linear
+    from peft.tuners.lora import LoraLayer
 
     changed = 0
     for module in model.modules():
-        if type(module) is not Linear or len(module.active_adapters) != 1:
-            continue
-        name = module.active_adapters[0]
-        base, a, b = module.base_layer, module.lora_A[name], module.lora_B[name]
-        plain = type(base) is nn.Linear and base.bias is None and a.bias is None and b.bias is None
-        dropout = module.lora_dropout[name]
-        if not plain or not isinstance(dropout, nn.Identity) or name in module.lora_variant:
-            continue
-        module.forward = _product(base, a, b, float(module.scaling[name]))
-        changed += 1
+        found = projection(module) if isinstance(module, LoraLayer) else None
+        if found is not None:
+            module.forward = _product(found)
+            changed += 1
     return changed
 
 
-def _product(base: nn.Linear, a: nn.Linear, b: nn.Linear, scale: float) -> Any:
+def projection(module: Any) -> Projection | None:
+    """A plain linear layer, with a plain LoRA adapter or none; None for anything else."""
+    from peft.tuners.lora import Linear
+
+    if type(module) is nn.Linear:
+        return None if module.bias is not None else Projection(module.weight)
+    if type(module) is not Linear or len(module.active_adapters) != 1:
+        return None
+    name = module.active_adapters[0]
+    base, a, b = module.base_layer, module.lora_A[name], module.lora_B[name]
+    plain = type(base) is nn.Linear and base.bias is None and a.bias is None and b.bias is None
+    dropout = module.lora_dropout[name]
+    if not plain or not isinstance(dropout, nn.Identity) or name in module.lora_variant:
+        return None
+    return Projection(base.weight, a.weight, b.weight, float(module.scaling[name]))
+
+
+def _product(p: Projection) -> Any:
     def forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        return LowRank.apply(x, base.weight, a.weight, b.weight, scale)
+        return LowRank.apply(x, p.weight, p.a, p.b, p.scale)
 
     return forward

@@ -5,8 +5,9 @@ Each fault is found on the rendered tokens of a row, for none of them shows in i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # In the order of what to mend first: one fault often brings the later ones with it.
 KINDS = ("control", "prefix", "length", "question", "answer", "marker", "end", "bos", "no-bos")
@@ -33,7 +34,19 @@ class Words:
 
 def words(kind: str, count: int, sizes: Sizes) -> Words:
     """kind: one of KINDS.  count: rows that have it."""
-    return _WORDS[kind](f"{count} row{'' if count == 1 else 's'}", sizes)
+    said = _WORDS[kind](f"{count} row{'' if count == 1 else 's'}", sizes)
+    if count == 1:
+        said = replace(said, what=_ONE.sub(lambda m: _ONE_ROW[m[0]], said.what, count=1))
+    return said
+
+
+_ONE_ROW = {
+    "row spell": "row spells",
+    "row lose": "row loses",
+    "row have": "row has",
+    "row lack": "row lacks",
+}
+_ONE = re.compile("|".join(_ONE_ROW))
 
 
 def named(ids: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from core import base_models
 from core.errors import UsageError
 from core.training import (
+    adapter_fit,
     checkpoints,
     data,
     distributed,
@@ -54,21 +55,52 @@ class Given:
         return self.watched.questions.as_dict() if self.watched else {}
 
 
-def settle(request: Request) -> Given:
-    """Raises UsageError, MissingComponent and their like."""
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What was asked for, and found to be there and of one kind.
+
+    conversations: what is trained, rewordings included; pairs: those without.
+    """
+
+    recipe: Recipe
+    base: Path
+    revision: str
+    conversations: list[Conversation]
+    pairs: int
+    mix: Mix | None
+    notes: tuple[str, ...]
+
+
+def sound(request: Request) -> Sound:
+    """Look at base model, adapter and rows; nothing is written, torch is not imported.
+
+    Raises UsageError, MissingComponent and their like.
+    """
     recipe = recipes.smoke(request.recipe) if request.smoke else request.recipe
-    refuse_unkept(recipe)
-    refusals.check_started(recipe)
     recipe, said = strategies.settled(recipe, request.init_adapter, request.previous_data)
-    notes = [*said, *(f"not carried out: {promise}" for promise in unkept(recipe))]
     base = base_models.resolve(request.base_model or recipe.model.name)
     revision = inputs.check_base(base, recipe)
-    if request.init_adapter and recipe.incremental.strategy != "merge":
-        refusals.check_adapter_directory(request.init_adapter, recipe)
+    if request.init_adapter:
+        if recipe.incremental.strategy != "merge":
+            refusals.check_adapter_directory(request.init_adapter, recipe)
+        adapter_fit.check_fits(request.init_adapter, base)
     rows, mix = strategies.rows_for(recipe, request.data, request.previous_data)
+    refusals.check_rows(rows, request.data)
     if request.smoke:
         rows = data.smoke_sample(rows, recipe.train.seed)
     conversations = with_rewordings(rows, recipe.train.rewordings)
+    if not request.census_only:
+        refusals.check_steps(recipe, len(conversations))
+    return Sound(recipe, base, revision, conversations, len(rows), mix, said)
+
+
+def settle(request: Request) -> Given:
+    """Raises UsageError, MissingComponent and their like."""
+    refuse_unkept(request.recipe)
+    refusals.check_started(request.recipe)
+    found = sound(request)
+    recipe, base, conversations, mix = found.recipe, found.base, found.conversations, found.mix
+    notes = [*found.notes, *(f"not carried out: {promise}" for promise in unkept(recipe))]
     watch = None
     if watched.wanted(recipe) and not request.census_only:
         # what is not replayed was trained before: its wordings are no unseen ones
@@ -90,10 +122,10 @@ def settle(request: Request) -> Given:
     return Given(
         recipe=recipe,
         base=base,
-        revision=revision,
+        revision=found.revision,
         identity=identity,
         conversations=conversations,
-        pairs=len(rows),
+        pairs=found.pairs,
         mix=mix,
         data_sha256=data_sha256,
         run_id=run_id,

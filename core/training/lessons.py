@@ -35,7 +35,7 @@ class Lessons:
     """Counts over one set of pairs; tokens are estimated.
 
     wordings: (number of wordings, facts that have so many), fewest first.  unknown_share: part of
-    the facts that the base does not know at all; None where nobody asked it.
+    the facts that the base does not know at all; None where nobody asked it.  unknown_from: who did.
     """
 
     pairs: int
@@ -45,6 +45,7 @@ class Lessons:
     mean_tokens: float
     longest_tokens: int
     unknown_share: float | None = None
+    unknown_from: str = ""
 
     @property
     def per_fact(self) -> float:
@@ -63,7 +64,9 @@ def of_pairs(pairs: Iterable[Pair], *, unknown_share: float | None = None) -> Le
     """Raises PairsError where there is nothing to learn from: no pair, or a single one."""
     asked: dict[str, set[str]] = {}
     count = deferrals = total = longest = 0
+    last = ""
     for pair in pairs:
+        last = pair.id
         count += 1
         size = TEMPLATE_TOKENS + sum(tokens(m.content) for m in pair.messages)
         total, longest = total + size, max(longest, size)
@@ -75,7 +78,7 @@ def of_pairs(pairs: Iterable[Pair], *, unknown_share: float | None = None) -> Le
             )
     if count < 2:
         raise PairsError(
-            "one pair is no training set" if count else "no pairs to train on",
+            f"one pair is no training set: {last}" if count else "no pairs to train on",
             why="" if not count else "its words would be learned, and nothing else",
             try_next="freeze a snapshot that has more (`qa snapshots freeze`)",
         )
@@ -129,4 +132,5 @@ def as_json(lessons: Lessons) -> dict[str, object]:
         "mean_tokens": round(lessons.mean_tokens, 1),
         "longest_tokens": lessons.longest_tokens,
         "unknown_share": lessons.unknown_share,
+        "unknown_from": lessons.unknown_from,
     }

@@ -263,7 +263,8 @@ def _unknown(run: Run) -> Iterator[Finding]:
         yield Finding(
             "L6",
             "warning",
-            f"{share:.0%} of the facts are unknown to the base",
+            f"{share:.0%} of the facts are unknown to the base"
+            + (f" ({lessons.unknown_from})" if lessons.unknown_from else ""),
             "Hallucination on what the model knew before rises with the unknown facts that are finally "
             "fitted; a mix with known facts and an early stop avoid most of it.",
             f"{GEKHMAN}; {PLETENEV}",

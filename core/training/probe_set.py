@@ -90,13 +90,18 @@ class ProbeSet:
 
 
 def choose(
-    trained: Sequence[Pair], candidates: Iterable[GoldenQuestion], part: ProbePart
+    trained: Sequence[Pair],
+    candidates: Iterable[GoldenQuestion],
+    part: ProbePart,
+    earlier: Sequence[Pair] = (),
 ) -> ProbeSet:
     """The questions of every probe of a run. The same rows and candidates give the same questions,
     whatever the run's seed, so that curves of several seeds compare.
+
+    earlier: what adapters under this run were trained on: their wordings are no unseen ones either.
     """
     worded = list(_worded(candidates))
-    judged = strata(worded, trained)
+    judged = strata(worded, [*trained, *earlier])
     fact_of = facts_of(trained)
     clean: dict[str, list[GoldenQuestion]] = {"answer": [], "deferral": [], "canary": []}
     said_by: dict[str, str] = {}

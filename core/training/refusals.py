@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import MissingComponent, UsageError
+from core import base_models
+from core.errors import MissingComponent, PairsError, UsageError
 from core.training import distributed
+from core.training.cost import steps_of
+from core.training.data import Conversation
+from core.training.preflight_report import RowLink
 from core.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -43,6 +47,30 @@ def _links(finding: Finding) -> str:
     shown = ", ".join(str(link) for link in finding.rows[:NAMED])
     more = finding.count - NAMED
     return shown + (f" and {more} more" if more > 0 else "")
+
+
+def check_rows(rows: Sequence[Conversation], file: Path) -> None:
+    """Raises PairsError for a single row. That there is one at all is seen where they are read."""
+    if len(rows) == 1:
+        raise PairsError(
+            f"one pair is no training set: {RowLink(str(file), rows[0].line, rows[0].id)}",
+            why="its words would be learned, and nothing else",
+            try_next="freeze a snapshot that has more (`qa snapshots freeze`)",
+        )
+
+
+def check_steps(recipe: Recipe, rows: int) -> None:
+    """Raises UsageError for a run that is nothing but the first step of its warm-up, which has rate 0.
+
+    rows: to be trained, rewordings included.
+    """
+    if recipe.train.warmup and steps_of(recipe, rows) == 1:
+        raise UsageError(
+            "the run is a single optimizer step, and that is its warm-up: the rate is 0, nothing is learned",
+            why=f"{rows} rows make one step of {recipe.train.batch_size * recipe.train.accumulate} rows "
+            f"in {recipe.train.epochs:g} epochs, and train.warmup is {recipe.train.warmup:g}",
+            try_next="--set train.warmup=0, a smaller train.batch_size, or more epochs",
+        )
 
 
 def check_started(recipe: Recipe) -> None:
@@ -81,7 +109,7 @@ def check_adapter(config: Mapping[str, Any], recipe: Recipe, where: str) -> None
     Raises UsageError.
     """
     base = str(config.get("base_model_name_or_path") or "")
-    if base and base != recipe.model.name:
+    if base and base not in (recipe.model.name, base_models.REPOSITORIES.get(recipe.model.name)):
         raise UsageError(
             f"{where}: an adapter for the base model {base[:200]}, the recipe says {recipe.model.name}",
             why="the low-rank factors fit no other weights",
@@ -106,7 +134,9 @@ def check_adapter_directory(folder: Path, recipe: Recipe) -> None:
         config = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise MissingComponent(
-            f"{folder}: no adapter there", why=f"{file.name} is missing"
+            f"{folder}: no adapter there",
+            why=f"{file.name} is missing",
+            try_next="name the artifacts/adapter directory of a finished training",
         ) from None
     except (OSError, ValueError) as e:
         raise UsageError(f"{file}: cannot be read", why=str(e)) from e

@@ -18,7 +18,8 @@ class Request:
 
     out: receives adapter/ and summary.json.  checkpoints: a folder for those of this run alone;
     removed when the run succeeds, unless the stop rule chose among them.  init_adapter: build on
-    this adapter; previous_data: the pairs it was trained on.  resume: from the newest whole
+    this adapter; previous_data: the pairs it was trained on; earlier_data: those, and what the adapters
+    under it were trained on.  resume: from the newest whole
     checkpoint, if there is one.  resume_from: the checkpoints of an earlier, ended run of the same
     work; its newest whole one is where to go on, unless this run has one of its own by now.
     probe: files of golden questions to probe with; () = those of configs/golden.yaml, if there are
@@ -36,6 +37,7 @@ class Request:
     resume: bool = False
     resume_from: Path | None = None
     previous_data: Path | None = None
+    earlier_data: tuple[Path, ...] = ()
     probe: tuple[Path, ...] = ()
     sources: Path | None = None
     census_only: bool = False
@@ -44,7 +46,11 @@ class Request:
 def as_job(folder: Path) -> Request:
     """The request in a job directory's spec.json."""
     job = JobDir(folder.resolve())
-    s = job.spec().settings
+    return of_settings(job.spec().settings, job)
+
+
+def of_settings(s: Mapping[str, Any], job: JobDir) -> Request:
+    """The request in a job's settings; `job` need not be there yet."""
     recipe = recipes.from_settings(s["recipe"])
     if s.get("seed") is not None:
         train_part = recipe.train.model_copy(update={"seed": int(s["seed"])})
@@ -61,6 +67,7 @@ def as_job(folder: Path) -> Request:
         resume_from=_path(s, "resume_from"),
         resume=True,  # a job that was preempted and is started again goes on where it stopped
         previous_data=_path(s, "previous_data"),
+        earlier_data=tuple(map(Path, s.get("earlier_data") or ())),
         probe=tuple(map(Path, s.get("probe") or ())),
         sources=_path(s, "sources"),
         census_only=bool(s.get("census_only")),

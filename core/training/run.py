@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -74,15 +75,16 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
         events.emit("mix", **settled.mix.as_dict())
 
     # 2. load
-    environment.prepare(recipe.train.threads)
+    environment.prepare(recipe.train.threads, meanwhile=_import_light)
     events.phase("load", base_model=recipe.model.name)
     if distributed.is_main():
         began = f"{time.strftime('%H:%M:%S')}  loading {recipe.model.name} from {settled.base}"
         print(began, flush=True)
-    import transformers
+    with environment.importing():
+        import transformers
 
-    from core.training import attach, census_run, packing, probe_run, sharding, summary, trainer
-    from core.training.events import Narrator, Progress
+        from core.training import attach, census_run, packing, probe_run, sharding, summary, trainer
+        from core.training.events import Narrator, Progress
 
     environment.silence_libraries()
     environment.use_threads(recipe.train.threads)
@@ -129,6 +131,7 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
     resumed = settled.checkpoint
     start = f" from {resumed.name}" if resumed else ""
     narrator.phase("train", f"training on {environment.device()}{start}", resumed=bool(resumed))
+    gc.freeze()  # the libraries look for garbage before the first step and at each checkpoint
     clock = time.monotonic()
     stop.stepping = True
     if probing and probing.done and resumed:  # killed after its rule had ended it
@@ -178,6 +181,12 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
         f"{losses[-1]:.3f}, adapter {made['adapter_sha256'][:12]}"
     )
     events.result(**made)
+
+
+def _import_light() -> None:
+    """The part of the libraries that comes without torch."""
+    with environment.importing():
+        import transformers  # noqa: F401
 
 
 def _preflight(

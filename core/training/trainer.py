@@ -24,6 +24,7 @@ from core.training.attach import Attached
 from core.training.batches import ByLength
 from core.training.data import IGNORED, Row
 from core.training.fast import HeadLoss, use_low_rank
+from core.training.layer import use_layers
 from core.training.recipe import Recipe
 
 # Families whose logits are head(hidden) and nothing else: no soft cap, no scale.
@@ -190,5 +191,6 @@ def build(
     if t.light_loss and not divided:  # the head's weight would be a part of itself
         use_light_loss(trainer, attached.model)
     if not gpu and t.low_rank_in_model_dtype:
-        use_low_rank(attached.model)
+        use_low_rank(attached.model)  # for layers that are not fit for the next
+        use_layers(attached.model)
     return trainer

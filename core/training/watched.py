@@ -15,11 +15,12 @@ from core.evaluation.golden.sets import load_set, mounts
 from core.pairs import Pair
 from core.source_files import read_sources
 from core.training import probe_set
-from core.training.data import Conversation
+from core.training.data import Conversation, read_conversations
 from core.training.negatives import Negative
 from core.training.probe_set import ProbeSet
 from core.training.recipe import Recipe
 from core.training.request import Request
+from core.training.rewording import with_rewordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ def settle(
 ) -> Watched:
     """Choose the questions of every probe.
 
-    rows: all that the model is or was trained on.  Raises GoldenError, UsageError (a source file; a stop rule
+    rows: all of the data, rewordings included; what the adapters under this run were trained on comes
+    from the request.  Raises GoldenError, UsageError (a source file; a stop rule
     that has nothing to go by), RegistryNotLoaded (no sources, and no citation to take them from).
     """
     trained = probe_set.pairs_of(rows, request.data)
@@ -58,7 +60,9 @@ def settle(
     candidates = _candidates(request)
     if not candidates:
         notes.append("no golden questions here: facts are probed as they were trained")
-    questions = probe_set.choose(trained, candidates, recipe.probe)
+    below = request.earlier_data or ((request.previous_data,) if request.previous_data else ())
+    earlier = [p for file in below for p in probe_set.pairs_of(_reworded(file, recipe), file)]
+    questions = probe_set.choose(trained, candidates, recipe.probe, earlier)
     if recipe.stop.rule == "recall" and not questions.count("unseen wording"):
         raise UsageError(
             "stop.rule is recall, and no trained fact has a wording that is not trained",
@@ -69,6 +73,10 @@ def settle(
     index, note = _index(request.sources, trained)
     notes += [note] if note else []
     return Watched(questions, index, tuple(trained), tuple(negatives), tuple(notes))
+
+
+def _reworded(file: Path, recipe: Recipe) -> list[Conversation]:
+    return with_rewordings(read_conversations(file), recipe.train.rewordings)
 
 
 def _candidates(request: Request) -> list[GoldenQuestion]:

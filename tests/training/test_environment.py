@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from core import locations
 from core.training import environment
@@ -30,6 +33,34 @@ def test_busy_share_sees_a_neighbour() -> None:
         for n in neighbours:
             n.kill()
             n.communicate()
+
+
+def test_busy_share_leaves_out_what_is_done_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 ticks half were idle and 30 were this process's own: others had 20."""
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    done: list[int] = []
+    times = iter([[0] * 8, [50, 0, 0, 50, 0, 0, 0, 0]])
+    own = iter([1.0, 1.0 + 30 * tick])
+    monkeypatch.setattr(environment, "_cpu_times", lambda: next(times))
+    monkeypatch.setattr(environment.time, "process_time", lambda: next(own))
+    share = environment.busy_share(0.0, meanwhile=lambda: done.append(1))
+    assert done == [1] and share == pytest.approx(0.2)
+
+
+def test_what_is_imported_meanwhile_brings_no_torch() -> None:
+    """torch reads the settings of its threads when it is imported."""
+    code = "import sys; from core.training import run; run._import_light(); print('torch' in sys.modules)"
+    env = {**os.environ, "PYTHONPATH": ROOT}
+    out = subprocess.run([sys.executable, "-c", code], env=env, text=True, capture_output=True)
+    assert out.stdout.split() == ["False"], out.stderr
+
+
+def test_importing_leaves_the_collector_as_it_was() -> None:
+    assert gc.isenabled()
+    with environment.importing():
+        assert not gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() > 0
+    gc.unfreeze()
 
 
 def test_waiting_is_passive_beside_others_only() -> None:

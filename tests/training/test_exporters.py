@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from core import locations
 from core.errors import MissingComponent
 from core.jobdir import EventWriter, read_events
 from core.training import exporters, run
+from tests.conftest import require
 
 STAND_INS = {
     # writes what it is told as lines, in place of the packages' own formats
@@ -118,6 +120,35 @@ def test_afterwards_from_the_events_alone(packages: Path, tmp_path: Path) -> Non
     assert tags == {"train/loss", "train/lr", "probe/recall"}  # no share of no questions
     init = json.loads((out / "wandb" / "init.json").read_text())
     assert (init["id"], init["resume"], init["mode"]) == ("train-7", "allow", "offline")
+
+
+READ_BACK = """
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+found = EventAccumulator(sys.argv[1], size_guidance={"tensors": 0})
+found.Reload()
+print(json.dumps({
+    tag: [[t.step, t.wall_time, float(t.tensor_proto.float_val[0])] for t in found.Tensors(tag)]
+    for tag in found.Tags()["tensors"]
+}))
+"""
+
+
+def test_the_real_tensorboard_reads_every_step_back(tmp_path: Path) -> None:
+    require(find_spec("tensorboard") is not None, "tensorboard (the extra `export`)")
+    events = a_run(tmp_path / "events.jsonl", 25)  # more than its reader keeps by default
+    command = ["-m", "core.training.exporters", str(events), "--to", "tensorboard", "--out"]
+    asked = {"capture_output": True, "text": True, "timeout": 120, "check": True}
+    subprocess.run([sys.executable, *command, str(tmp_path / "out")], **asked)  # type: ignore[call-overload]
+    folder = str(tmp_path / "out" / "tensorboard")
+    done = subprocess.run([sys.executable, "-c", READ_BACK, folder], **asked)  # type: ignore[call-overload]
+    found = json.loads(done.stdout)
+    steps = [e for e in read_events(events)[0] if e["kind"] == "metric"]
+    assert set(found) == {"train/loss", "train/lr", "probe/recall"}
+    for step, (number, at, loss) in zip(steps, found["train/loss"], strict=True):
+        assert (number, loss) == (step["step"], pytest.approx(step["loss"]))
+        assert at == pytest.approx(step["t"], abs=0.01)
+    assert [(n, v) for n, _, v in found["probe/recall"]] == [(25, 0.75)]
 
 
 def test_a_key_stays_in_the_environment(

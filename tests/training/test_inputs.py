@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from core import base_models
 from core.errors import EnvironmentProblem, UsageError
 from core.jobdir import read_events
-from core.training import cli, inputs, run
+from core.training import adapter_fit, cli, inputs, refusals, run
+from core.training import recipe as recipes
 from tests.training.conftest import some_pairs, write_pairs
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -38,6 +40,11 @@ def train(
         return cli.main([*common, *words]), capsys.readouterr().err
 
     return start
+
+
+def events(tmp_path: Path) -> list[dict[str, Any]]:
+    """Of the `train` fixture's run."""
+    return read_events(tmp_path / "out" / "events.jsonl")[0]
 
 
 def refused(train: Any, base: Path, code: int, *words: str) -> str:
@@ -146,7 +153,7 @@ def test_the_revision_of_a_snapshot_of_the_hubs_cache(tmp_path: Path) -> None:
 
 
 def test_an_adapter_for_another_base_of_the_same_name(
-    train: Any, request_for: Any, family_model: Any
+    train: Any, request_for: Any, family_model: Any, tmp_path: Path
 ) -> None:
     """Names agree, shapes do not: the factors themselves are looked at."""
     first = request_for("first", "train.epochs=1")
@@ -154,16 +161,47 @@ def test_an_adapter_for_another_base_of_the_same_name(
     adapter = first.out / "adapter"
     other = family_model("llama")  # another width of the MLP
     code, said = train("--init-adapter", str(adapter), "--base-model", str(other))
-    assert code == 6 and "does not fit this base model" in said and "try:" in said
+    assert code == 2 and "an adapter for another base model" in said and "try:" in said
+    assert "the base has 96" in said
+    assert not any(e["kind"] == "phase" for e in events(tmp_path))  # before anything was loaded
 
 
-def test_an_adapter_that_is_cut_short(train: Any, request_for: Any) -> None:
+def test_an_adapter_by_the_name_its_base_has_in_the_hub(request_for: Any) -> None:
+    mistral = recipes.load_recipe("mistral-7b")
+    name = base_models.REPOSITORIES["mistral-7b"]
+    refusals.check_adapter({"base_model_name_or_path": name}, mistral, "here")
+    with pytest.raises(UsageError, match="an adapter for the base model meta-llama"):
+        refusals.check_adapter({"base_model_name_or_path": "meta-llama/x"}, mistral, "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("model.layers.0.mlp.up_proj.lora_A.weight", (8, 64), ""),
+        ("model.layers.0.mlp.up_proj.lora_A.weight", (8, 65), "with 65 inputs, the base has 64"),
+        ("model.layers.0.mlp.up_proj.lora_B.weight", (95, 8), "with 95 outputs, the base has 96"),
+        ("model.layers.7.mlp.up_proj.lora_A.weight", (8, 64), "no such module"),
+        ("model.layers.0.mlp.experts.lora_A.weight", (8, 3), ""),
+        ("model.layers.0.mlp.experts.3.up_proj.lora_A.weight", (8, 3), ""),
+    ],
+)
+def test_what_has_no_place_in_the_weights(name: str, shape: tuple[int, ...], said: str) -> None:
+    weights = {"model.layers.0.mlp.up_proj.weight": (96, 64)}
+    found = "; ".join(adapter_fit.misfits({f"base_model.model.{name}": shape}, weights))
+    assert bool(found) == bool(said) and said in found
+
+
+def test_an_adapter_that_is_cut_short(train: Any, request_for: Any, tmp_path: Path) -> None:
     first = request_for("first", "train.epochs=1")
     assert run.train(first) == 0
     weights = first.out / "adapter" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     code, said = train("--init-adapter", str(first.out / "adapter"))
-    assert code == 6 and "try:" in said
+    assert code == 6 and "the weights are damaged" in said and "try:" in said
+    weights.unlink()
+    code, said = train("--init-adapter", str(first.out / "adapter"))
+    assert code == 6 and "no adapter there" in said and "adapter_model.safetensors" in said
+    assert not any(e["kind"] == "phase" for e in events(tmp_path))
 
 
 def test_more_processes_than_were_started(train: Any) -> None:
@@ -190,6 +228,8 @@ def test_an_empty_snapshot_and_one_of_a_single_row(train: Any, tmp_path: Path) -
     assert code == 2 and "no pairs in it" in said and "try:" in said
     code, said = train(data=write_pairs(tmp_path / "one.jsonl", some_pairs(1)))
     assert code == 2 and "one pair is no training set" in said and "qa snapshots freeze" in said
+    assert "one.jsonl:1 (pair_0)" in said
+    assert not any(e["kind"] == "phase" for e in events(tmp_path))
 
 
 def test_an_answer_of_a_megabyte(train: Any, tmp_path: Path) -> None:

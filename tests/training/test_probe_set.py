@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,17 @@ def test_the_budget_holds_and_a_larger_one_only_adds(tmp_path: Path) -> None:
     assert some.count("trained wording") == 0  # unseen wordings come first
     again = chosen(tmp_path, some_golden(8), facts=3, deferrals=1, canaries=0)
     assert again.sha256 == some.sha256 != more.sha256
+
+
+def test_a_wording_that_an_adapter_below_was_trained_on_is_no_probe(tmp_path: Path) -> None:
+    """The row is gone from the data, what it taught is not; nor does its fact become one of these."""
+    now = trained(tmp_path, some_pairs(2))
+    below = trained(tmp_path, some_pairs(6)[2:])
+    wordings = [below[0].question, now[0].question.replace("How many cores", "What core count")]
+    one = probe_set.as_trained(now[0])
+    questions = [replace(one, id=w, question=w, cluster="") for w in wordings]
+    part = ProbePart()
+    alone = probe_set.choose(now, questions, part)
+    both = probe_set.choose(now, questions, part, below)
+    assert both.facts == alone.facts == 2
+    assert both.dropped == alone.dropped + 1

@@ -319,7 +319,7 @@ def test_a_snapshot_of_one_row_is_refused(request_for: Any, tmp_path: Path) -> N
 
 
 def test_an_answer_of_a_megabyte_is_refused_by_id(request_for: Any, tmp_path: Path) -> None:
-    rows = some_pairs(3)
+    rows = some_pairs(12)
     rows[1]["messages"][1]["content"] = "all of it " * 100_000
     big = write_pairs(tmp_path / "big.jsonl", rows)
     with pytest.raises(UsageError, match="pair_1"):
