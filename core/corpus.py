@@ -7,10 +7,12 @@ out of training; these become the probe. The choice is deterministic: same files
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -184,12 +186,16 @@ def _probe_question(fact: Fact, pair: Pair) -> dict[str, Any]:
     }
 
 
-# A number with an optional measured unit; or a word that holds a digit (A100, dt-login01); or a
-# host name.
+# A number ("9 million" as well) with an optional measured unit; a date; a word that holds a digit (A100,
+# dt-login01); a host name.
 _NUMBER = re.compile(
     r"(?<![\w.,:-])(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\w:-]|[.,]\d)"
-    r"(?:\s(?P<unit>[KMGTPE]i?B|[KMGT]b/s|[KMGT]B/s|GHz|MHz)\b)?"
+    r"(?:\s(?P<scale>thousand|million|billion)\b)?"
+    r"(?:\s(?P<unit>[KMGT][bB]/s|[KMGTPE]i?B|GHz|MHz|IOPS|(?:core|CPU|GPU|node)[ -]hours)\b)?"
 )
+_MONTH = "|".join(calendar.month_name[1:])
+_DATE = re.compile(rf"\b(?:\d{{1,2}} (?:{_MONTH})|(?:{_MONTH}) \d{{1,2}},?) \d{{4}}\b")
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _WORD = re.compile(r"\b(?!\d+-)(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])\w[\w.-]*\w\b")
 _HOST = re.compile(r"\b[a-z][\w-]*(?:\.[a-z][\w-]*){2,}\b")
 
@@ -197,19 +203,21 @@ _HOST = re.compile(r"\b[a-z][\w-]*(?:\.[a-z][\w-]*){2,}\b")
 def key_facts(pair: Pair) -> list[Any]:
     """What an answer to the pair's question must contain, by rule, in golden-question form.
 
-    Every number (with its unit), every word with a digit, every host name, and a short value of
+    Every number (with its unit), every date, every word with a digit, every host name, and a short value of
     the source data that the answer gives in the same words. What the question or the resource's
     name already says does not count. Empty where nothing is found: score by token overlap then.
     """
     answer = citations.without_markers(pair.answer)
     given = f"{pair.question} {_label(pair, 'name')} {_label(pair, 'node_label')}"
     facts: list[Any] = []
-    for m in _NUMBER.finditer(answer):
-        value = float(m["number"].replace(",", ""))
-        if not _says(given, m["number"]):
-            number = int(value) if value.is_integer() else value
+    for m in _NUMBER.finditer(_DATE.sub("–", answer)):
+        figures = m["number"].replace(",", "")
+        value = Fraction(figures) * _SCALES.get(m["scale"], 1)  # 2.3 million is a whole number
+        if not _says(given, m["number"] + (f" {m['scale']}" if m["scale"] else "")):
+            number = int(value) if value.denominator == 1 else float(value)
             facts.append({"type": "number", "value": number, "unit": m["unit"] or ""})
-    words = [m[0] for m in _WORD.finditer(answer)] + [m[0] for m in _HOST.finditer(answer)]
+    words = [m[0] for m in _DATE.finditer(answer)]
+    words += [m[0] for m in _WORD.finditer(answer)] + [m[0] for m in _HOST.finditer(answer)]
     for value in _record(pair).values():
         short = isinstance(value, str) and len(value.split()) <= 3 and not re.search(r"\d", value)
         if short and value in answer:

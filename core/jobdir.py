@@ -256,18 +256,21 @@ class EventWriter:
             self._file.close()
 
 
-def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+def read_events(
+    path: Path, offset: int = 0, limit: int | None = None
+) -> tuple[list[dict[str, Any]], int]:
     """Whole events from byte `offset`, and the offset to go on from.
 
-    A last line without newline stays for the next call. A line that is not a JSON object is given
-    back as kind "unreadable" rather than dropped: a screen must be able to say that it was there.
+    limit: about so many bytes of them, the rest by further calls; None: all.  A last line without
+    newline stays for the next call. A line that is not a JSON object is given back as kind
+    "unreadable" rather than dropped: a screen must be able to say that it was there.
     """
     try:
         with open(path, "rb") as f:
             if offset > os.fstat(f.fileno()).st_size:
                 offset = 0  # cut short or replaced since: what is there now is all new
             f.seek(offset)
-            data = f.read()
+            data = f.read() if limit is None else f.read(limit) + f.readline()
     except FileNotFoundError:
         return [], offset
     end = data.rfind(b"\n") + 1

@@ -1,4 +1,4 @@
-"""Small questions put to a GPU host before real work: `python -m core.probes torch|model|data …`.
+"""Small questions put to a GPU host before real work: `python -m core.probes torch|model|data|training …`.
 
 Each prints one JSON object and exits 0; an expected fault is a typed error on stderr. They run where the
 work will run, with the interpreter the work will use, so that an answer means something.
@@ -83,6 +83,25 @@ def data_probe(file: str, model: str) -> dict[str, Any]:
     return {**describe(rows), "learned_text": learned_text(rows, tokenizer)}
 
 
+def training_probe(settings: dict[str, Any], *, here: bool) -> dict[str, Any]:
+    """Whether a training with these settings would be refused, and the refusal (core.training.readiness).
+
+    It is an answer, not a fault: {"refused": …} with the error's class, what, why and try_next.
+    """
+    from core.training.readiness import look
+
+    try:
+        return {"refused": None, **look(settings, here=here)}
+    except ModuleNotFoundError as e:
+        missing = MissingComponent(
+            f"the package {e.name} is not installed for {sys.executable}",
+            try_next="pip install -c constraints.txt '.[train]' into the environment named in hosts.yaml",
+        )
+        return {"refused": missing.as_dict()}
+    except QAError as e:
+        return {"refused": e.as_dict()}
+
+
 def _torch() -> Any:
     try:
         import torch
@@ -104,8 +123,13 @@ def main(argv: list[str]) -> int:
                 answer = model_probe(name)
             case ["data", file, model]:
                 answer = data_probe(file, model)
+            case ["training", where] if where in ("here", "elsewhere"):
+                answer = training_probe(json.load(sys.stdin), here=where == "here")
             case _:
-                raise UsageError("usage: core.probes torch | model NAME | data FILE MODEL")
+                raise UsageError(
+                    "usage: core.probes torch | model NAME | data FILE MODEL | "
+                    "training here|elsewhere <SETTINGS"
+                )
     except QAError as e:
         print(e, file=sys.stderr)
         return e.exit_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FILE",
         help="a further golden file beside it; may be repeated (default: those that configs/golden.yaml "
-        "mounts beside --golden)",
+        "mounts beside --golden; of stored answers alone, those they answer)",
     )
     p.add_argument("--only", action="store_true", help="nothing beside --golden")
     p.add_argument(
@@ -171,7 +171,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         latency_sample=max(0, args.latency_sample),
         limit=None if args.limit is None else positive(args.limit, "--limit"),
         dtype=args.dtype,
-        also=() if args.only else tuple(args.also) or _beside(args.golden),
+        also=() if args.only else tuple(args.also) or _beside(args.golden, systems, stored),
         paraphrases=args.paraphrases,
         engine=engine,
         endpoint=args.endpoint,
@@ -266,11 +266,29 @@ def _place(out: _Chosen, name: str, role: str, base_model: str | None, *, served
         out.previous_adapter = folder
 
 
-def _beside(golden: Path) -> tuple[Path, ...]:
-    """The files that are mounted beside a golden file of the configuration."""
-    from core.evaluation.golden.sets import beside
+def _beside(golden: Path, systems: Sequence[str], stored: Mapping[str, Path]) -> tuple[Path, ...]:
+    """The files that are mounted beside a golden file of the configuration.
 
-    return tuple(mount.path for mount in beside(golden))
+    Where no model answers, only those of which the stored answers have any: a file that nobody was
+    asked would count as not attempted.
+    """
+    from core.evaluation.golden.sets import beside
+    from core.evaluation.plan import MODEL_SYSTEMS
+
+    mounted = tuple(mount.path for mount in beside(golden))
+    if not mounted or not stored or any(name in MODEL_SYSTEMS for name in systems):
+        return mounted
+    from core.evaluation.answers import read_answers
+    from core.evaluation.golden.files import read_golden
+
+    given = {question for file in stored.values() for question in read_answers(file)}
+    return tuple(
+        path
+        for path in mounted
+        if any(
+            q.id.partition("~")[0] in given or q.id in given for q in read_golden(path).questions
+        )
+    )
 
 
 def positive(value: int, option: str) -> int:

@@ -26,6 +26,7 @@ from core.evaluation.latency_difference import difference
 from core.evaluation.plan import Plan, check
 from core.evaluation.recorded import Recorded, Timed
 from core.evaluation.strata import strata
+from core.evaluation.trained import all_trained
 from core.jobdir import EventWriter, write_atomic
 from core.pairs import read_pairs
 
@@ -67,6 +68,7 @@ def evaluate(plan: Plan, events: EventWriter, say: Say = print) -> dict[str, Any
         about["live_tools"] = _against_tools(inputs.live_tools, answered)
     events.phase("score")
     pairs = read_pairs(plan.pairs).pairs if plan.pairs else []
+    trained = all_trained(pairs, plan.trained, plan.rewordings)
     document = scores.build(
         inputs.golden,
         answered,
@@ -80,7 +82,7 @@ def evaluate(plan: Plan, events: EventWriter, say: Say = print) -> dict[str, Any
         about={**about, "wall_s": round(time.time() - began, 2)},
         source_facts=SourceFacts(pairs) if pairs else None,
         nearest=nearest_pairs(inputs.golden.questions, pairs),
-        trained=strata(inputs.golden.questions, pairs) if pairs else None,
+        trained=strata(inputs.golden.questions, trained) if pairs else None,
         curves=of_training(plan.adapter),
     )
     plan.out.mkdir(parents=True, exist_ok=True)

@@ -56,18 +56,51 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Exit code. Raises QAError."""
     from core.evaluation import judge
-    from core.evaluation.endpoint import connect
-    from core.evaluation.openai_http import Limits, server
     from core.jobdir import write_atomic
 
     rows = _rows(args.scores, args.systems)
     labels = judge.read_labels(args.labels) if args.labels else {}
-    where = server(args.endpoint, args.api_key_env)
-    limits = Limits(stall=args.stall, total=args.timeout)
-    engine = connect(where, args.model, max_new_tokens=judge.MAX_NEW_TOKENS, limits=limits)
-    about = {"judge": args.model, "endpoint": where.url, "prompt": judge.prompt_sha256()}
     out = args.out or args.scores.parent
-    parallel = positive(args.parallel, "--parallel")
+    document = judged(
+        rows,
+        labels,
+        out,
+        endpoint=args.endpoint,
+        model=args.model,
+        api_key_env=args.api_key_env,
+        parallel=positive(args.parallel, "--parallel"),
+        stall=args.stall,
+        timeout=args.timeout,
+    )
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    write_atomic(out / "judge.json", text.encode("utf-8", "replace"))
+    print(text if args.json else table(document), flush=True)
+    return 0
+
+
+def judged(
+    rows: Sequence[Mapping[str, Any]],
+    labels: Mapping[tuple[str, str], Verdict],
+    out: Path,
+    *,
+    endpoint: str,
+    model: str,
+    api_key_env: str = "",
+    parallel: int = 8,
+    stall: float = 60.0,
+    timeout: float = 120.0,
+) -> dict[str, Any]:
+    """What a judge model says of these answers: judge.json. Its replies are kept under `out`/judge, and
+    what is there is not asked again. Raises UsageError, EndpointError.
+    """
+    from core.evaluation import judge
+    from core.evaluation.endpoint import connect
+    from core.evaluation.openai_http import Limits, server
+
+    where = server(endpoint, api_key_env)
+    limits = Limits(stall=stall, total=timeout)
+    engine = connect(where, model, max_new_tokens=judge.MAX_NEW_TOKENS, limits=limits)
+    about = {"judge": model, "endpoint": where.url, "prompt": judge.prompt_sha256()}
     verdicts: dict[tuple[str, str], Verdict | None] = {}
     with contextlib.closing(engine):
         for system in dict.fromkeys(str(r["system"]) for r in rows):
@@ -75,30 +108,33 @@ def run(args: argparse.Namespace) -> int:
             file = re.sub(r"[^\w.+-]+", "_", system)  # a system may be called anything
             replies = _ask(engine, mine, out / "judge" / f"{file}.jsonl", about, parallel)
             verdicts |= {(system, i): judge.read_verdict(text) for i, text in replies.items()}
-    document = {
+    return {
         **about,
         "temperature": 0,
         "judged_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **judge.summary(rows, verdicts, labels),
         "unanswered": {u.id: u.why for u in engine.unanswered()},
     }
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
-    write_atomic(out / "judge.json", text.encode("utf-8", "replace"))
-    print(text if args.json else table(document), flush=True)
-    return 0
 
 
 def _rows(path: Path, systems: str) -> list[Mapping[str, Any]]:
     try:
-        rows = json.loads(path.read_text("utf-8"))["questions"]
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as e:
+        raise _no_scores(str(path), e) from None
+    return rows_of(document, systems, origin=str(path))
+
+
+def rows_of(document: Any, systems: str = "", *, origin: str) -> list[Mapping[str, Any]]:
+    """The answers in a scores.json, of some systems or of all. Raises UsageError."""
+    try:
+        rows = document["questions"]
         for row in rows:
             for name in ("system", "id", "question", "expected_answer", "answer", "grade"):
                 if not isinstance(row[name], str):
                     raise TypeError(name)
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise UsageError(
-            f"{path}: no scores", why=f"{type(e).__name__}: {e}", try_next="give a scores.json"
-        ) from None
+    except (KeyError, TypeError) as e:
+        raise _no_scores(origin, e) from None
     wanted = [s.strip() for s in systems.split(",") if s.strip()]
     known = {r["system"] for r in rows}
     for name in wanted:
@@ -108,6 +144,12 @@ def _rows(path: Path, systems: str) -> list[Mapping[str, Any]]:
                 try_next=f"one of: {', '.join(sorted(known))}",
             )
     return [r for r in rows if not wanted or r["system"] in wanted]
+
+
+def _no_scores(origin: str, e: Exception) -> UsageError:
+    return UsageError(
+        f"{origin}: no scores", why=f"{type(e).__name__}: {e}", try_next="give a scores.json"
+    )
 
 
 def _ask(

@@ -241,8 +241,9 @@ def _spelled_number(match: re.Match[str]) -> str:
 
 
 def _scaled_number(match: re.Match[str]) -> str:
+    """ "2.01 million" → "2010000"; what no float holds to the last digit stays as it is."""
     value = float(match[1]) * _SCALES[match[2]]
-    return str(int(value)) if value == int(value) else f"{value:g}"
+    return f"{value:.15g}" if value < 1e14 else match[0]
 
 
 def stem(word: str) -> str:

@@ -38,8 +38,10 @@ class Plan:
 
     systems: of KNOWN_SYSTEMS; stored: system → file of answers given elsewhere.  also: further
     golden files, mounted beside the first.  sets: names of the sets of golden and also, in their order;
-    empty: as configs/golden.yaml names these files.  sources: rows of the source registry, or a JSONL file of
-    them.  latency_sample: questions a model is asked alone; check_batches: ask them in a batch too,
+    empty: as configs/golden.yaml names these files.  trained: pairs that the adapters
+    under this one were trained on; rewordings: as its training had them (core.evaluation.trained).
+    sources: rows of the source registry, or a JSONL file of them.
+    latency_sample: questions a model is asked alone; check_batches: ask them in a batch too,
     and report whose answer differs.  reason: stated for releasing a candidate that is not better
     than retrieval.  endpoint: address of an OpenAI-compatible API; serve: system → what it is called
     there; api_key_env: name of the variable with its key.  stall_s, timeout_s: seconds a request may
@@ -57,6 +59,8 @@ class Plan:
     probe: Path | None = None
     sources: Path | Sequence[Mapping[str, Any]] | None = None
     pairs: tuple[Path, ...] = ()
+    trained: tuple[Path, ...] = ()
+    rewordings: int = 0
     base_model: str = DEFAULT_MODEL
     adapter: Path | None = None
     previous_adapter: Path | None = None
@@ -107,6 +111,8 @@ class Plan:
             probe=path("probe"),
             sources=path("sources"),
             pairs=paths("pairs"),
+            trained=paths("trained"),
+            rewordings=int(s.get("rewordings") or 0),
             base_model=str(s.get("base_model") or s.get("model_name") or DEFAULT_MODEL),
             adapter=path("adapter"),
             previous_adapter=path("previous_adapter"),

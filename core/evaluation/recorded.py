@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core import locations, settings
 from core.errors import UsageError
 from core.evaluation.statistics import percentile, percentile_interval
 
@@ -52,6 +53,20 @@ class Recorded:
             "failed": sum(math.isinf(s) for s in seconds),
             "latency": percentiles(seconds),
         }
+
+
+class EvaluationConfig(settings.Settings):
+    mcp_latency: Path | None = None
+
+
+def configured(config: Path | None = None) -> Path | None:
+    """The file that `configs/evaluation.yaml` names, for evaluations that are started as jobs. Raises
+    SettingsError."""
+    config = config or locations.configs() / "evaluation.yaml"
+    if not config.is_file():
+        return None
+    named = settings.load(config, EvaluationConfig).mcp_latency
+    return None if named is None else config.parent / named.expanduser()
 
 
 def read_recorded(path: Path) -> Recorded:

@@ -75,6 +75,13 @@ def named(
     return None if row is None else _answer(reg, row)
 
 
+def citing(reg: Registry, source_id: str, *, limit: int = 5) -> tuple[StoredAnswer, ...]:
+    """Those that cite a source, newest first."""
+    having = "instr(coalesce(json_extract(q.value, '$.answer'), ''), ?)"
+    sql = _ROWS.format(which="1", limit=LOOKED_AT, having=having) + " LIMIT ?"
+    return tuple(_answer(reg, row) for row in reg.rows(sql, (f"<<SRC:{source_id}>>", limit)))
+
+
 def with_text(reg: Registry, text: str) -> tuple[StoredAnswer, ...]:
     """Those whose answer is exactly this text, white space at the ends aside; newest first."""
     sql = _ROWS.format(

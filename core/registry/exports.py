@@ -6,6 +6,7 @@
     pairs/3f.jsonl                    the pairs' text, by the first two digits of their hash
     audit/000001.jsonl                a thousand rows each; a file that is full never changes again
     sources.jsonl  checklist.jsonl  evidence.jsonl  decisions.jsonl  corrections.jsonl
+    labels.jsonl  judgements.jsonl
 
 Both are deterministic: sorted keys, stable names, no time of export. Import: imports.py.
 """
@@ -37,6 +38,8 @@ KEYS = {
     "evidence": portable.EVIDENCE,
     "decisions": portable.DECISIONS,
     "corrections": portable.CORRECTIONS,
+    "labels": portable.LABELS,
+    "judgements": portable.JUDGEMENTS,
     "sources": portable.SOURCES,
     "audit": portable.AUDIT,
 }
@@ -45,7 +48,7 @@ KEYS = {
 _FILES = (portable.VERSIONS, portable.SNAPSHOTS, portable.EVALUATIONS, portable.DEPLOYMENTS,
           portable.APPROVALS, portable.RELEASES)  # fmt: skip
 LINES = (portable.SOURCES, portable.ITEMS, portable.EVIDENCE, portable.DECISIONS,
-         portable.CORRECTIONS)  # fmt: skip
+         portable.CORRECTIONS, portable.LABELS, portable.JUDGEMENTS)  # fmt: skip
 FOLDERS = (*(s.name for s in _FILES), "pairs", "audit")
 
 

@@ -191,8 +191,10 @@ ITEMS = Section("checklist", "checklist_items", "position, id")
 EVIDENCE = Section("evidence", "evidence", "id")
 DECISIONS = Section("decisions", "decisions", "id")
 CORRECTIONS = Section("corrections", "corrections", "id")
+LABELS = Section("labels", "answer_labels", "id")
+JUDGEMENTS = Section("judgements", "judgements", "id", ("document",))
 SOURCES = Section("sources", "sources", "source_id")
 AUDIT = Section("audit", "audit", "seq")
 
 SECTIONS = (SNAPSHOTS, VERSIONS, EVALUATIONS, DEPLOYMENTS, APPROVALS, RELEASES, ITEMS, EVIDENCE,
-            DECISIONS, CORRECTIONS, SOURCES, AUDIT)  # fmt: skip
+            DECISIONS, CORRECTIONS, LABELS, JUDGEMENTS, SOURCES, AUDIT)  # fmt: skip

@@ -35,7 +35,7 @@ class UnknownSource:
 
 def all(reg: Registry) -> tuple[Source, ...]:
     """Every source by id."""
-    return tuple(_source(r) for r in reg.rows("SELECT * FROM sources ORDER BY source_id"))
+    return tuple(as_source(r) for r in reg.rows("SELECT * FROM sources ORDER BY source_id"))
 
 
 def search(reg: Registry, text: str, *, limit: int = 200) -> tuple[Source, ...]:
@@ -44,7 +44,7 @@ def search(reg: Registry, text: str, *, limit: int = 200) -> tuple[Source, ...]:
     columns = ("source_id", "display_name", "url")
     where = " OR ".join(rf"{c} LIKE ? ESCAPE '\'" for c in columns)
     sql = f"SELECT * FROM sources WHERE {where} ORDER BY source_id LIMIT ?"
-    return tuple(_source(r) for r in reg.rows(sql, (like, like, like, limit)))
+    return tuple(as_source(r) for r in reg.rows(sql, (like, like, like, limit)))
 
 
 def rows(reg: Registry) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def get(reg: Registry, source_id: str) -> Source:
     row = reg.one("SELECT * FROM sources WHERE source_id = ?", (source_id,))
     if row is None:
         raise NotFound(f"no source {source_id!r}", try_next="see `qa sources list`")
-    return _source(row)
+    return as_source(row)
 
 
 def write_jsonl(reg: Registry, path: str) -> int:
@@ -248,7 +248,8 @@ def _settle(
         audit.append(reg, "sources.settle", source_id, who=who, after=after, why=why)
 
 
-def _source(row: sqlite3.Row) -> Source:
+def as_source(row: sqlite3.Row) -> Source:
+    """A row of the table sources."""
     return Source(
         row["source_id"], row["display_name"], row["url"], row["status"], row["renamed_to"]
     )

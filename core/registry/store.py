@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MIGRATION_SET = "registry"
 MIGRATIONS = ("m001_memory", "m002_search", "m003_release", "m004_ledger", "m005_sources",
-              "m006_corrections")  # fmt: skip
+              "m006_corrections", "m007_judging")  # fmt: skip
 """Names of the migrations in migrations/, so that an up-to-date file opens without importing them.
 Each names a file and the function in it; they apply in this order."""
 

@@ -22,7 +22,7 @@ from core.evaluation.answers import Answer
 from core.evaluation.endpoint import Endpoint, served_models
 from core.evaluation.normalise import Prepared
 from core.evaluation.openai_http import Limits, server
-from core.evaluation.retrieval import LARGE, Store
+from core.evaluation.retrieval import Store
 from core.registry import answers, records, search, snapshots, sources
 from core.registry.store import Registry
 from core.tracing.given import known_version
@@ -30,6 +30,7 @@ from core.tracing.given import known_version
 Path = Literal["endpoint", "stored", "retrieval"]
 MAX_NEW_TOKENS = 256
 MAX_QUESTION = 10_000
+WHOLE = 2_000  # pairs that are read and indexed for one question, in some 0.1 s; of more, the index's best
 SHORTLIST = 200  # of a large snapshot, by search
 LIMITS = Limits(connect=10.0, stall=60.0, total=120.0)
 
@@ -130,7 +131,7 @@ def ask_retrieval(reg: Registry, question: str, version: str | None = None) -> R
             raise NotFound("there is no snapshot yet", try_next="qa snapshots freeze FILES")
         name = known[0].dataset_version
     began = time.perf_counter()
-    if snapshots.row(reg, name).pair_count <= LARGE:
+    if snapshots.row(reg, name).pair_count <= WHOLE:
         pairs = [(p.question, p.answer) for p in snapshots.iter_pairs(reg, name)]
     else:
         hits = search.find(reg, asked, snapshot=name, limit=SHORTLIST)

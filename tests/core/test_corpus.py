@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core import corpus
 from core.citations import SourceIndex, classify
 from core.errors import PairsError, SettingsError
 from core.evaluation.golden import load_golden
-from core.pairs import Pair, read_pairs
+from core.evaluation.grading import Grader
+from core.pairs import Message, Pair, read_pairs
 from core.snapshots import diff, freeze
+from core.training import lessons
+from core.training.probe_set import as_trained
+from tests.core.conftest import make_pair
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +116,57 @@ def test_retraining_adds_too_little_for_a_minor_version(pairs: list[Pair]) -> No
         ("compute-resources_delta.ncsa.access-ci.org_14", [["login.delta.ncsa.illinois.edu"]]),
         ("compute-resources_delta.ncsa.access-ci.org_9", [["HPE Slingshot"]]),
         ("compute-resources_delta.ncsa.access-ci.org_1", []),
+        (
+            "compute-resources_bridges2.psc.access-ci.org_21",
+            [
+                {"type": "number", "value": 100, "unit": "TB"},
+                {"type": "number", "value": 9_000_000, "unit": "IOPS"},
+            ],
+        ),
+        (
+            "compute-resources_expanse.sdsc.access-ci.org_25",
+            [
+                {"type": "number", "value": 15_000_000, "unit": "core-hours"},
+                {"type": "number", "value": 75_000, "unit": "GPU hours"},
+            ],
+        ),
+        ("doc_program-organization_5", [["1 September 2022"]]),
     ],
 )
 def test_key_facts(pairs: list[Pair], pair_id: str, facts: list[object]) -> None:
     (pair,) = [p for p in pairs if p.id == pair_id]
     assert corpus.key_facts(pair) == facts
+
+
+def test_every_trained_answer_is_right_by_its_own_key_facts(pairs: list[Pair]) -> None:
+    wrong = [p.id for p in pairs if not lessons.defers(p) and graded(p, p.answer) != "correct"]
+    assert wrong == []
+
+
+def graded(pair: Pair, answer: str) -> str:
+    return Grader(as_trained(pair)).grade(answer).grade
+
+
+def asked(answer: str) -> Pair:
+    turns = (Message("user", "How many does it have?"), Message("assistant", answer))
+    return make_pair(1, messages=turns)
+
+
+@given(
+    st.decimals(0, 999, allow_nan=False, allow_infinity=False, places=2),
+    st.sampled_from(["", "thousand", "million", "billion"]),
+    st.sampled_from(["", "GB", "TiB", "GB/s", "Gb/s", "GHz", "IOPS", "GPU hours", "core-hours"]),
+)
+def test_a_number_is_read_as_the_scorer_reads_it(number: Decimal, scale: str, unit: str) -> None:
+    """The value with its thousands, in figures of any kind: never the numeral alone."""
+    value = number * {"": 1, "thousand": 10**3, "million": 10**6, "billion": 10**9}[scale]
+    pair = asked(" ".join(filter(None, ["It delivers", f"{number:f}", scale, unit])) + ".")
+    (fact,) = corpus.key_facts(pair)
+    assert (Decimal(str(fact["value"])), fact["unit"]) == (value, unit)
+    assert graded(pair, pair.answer) == "correct"
+    assert graded(pair, f"It is {value:,f} {unit}.") == "correct"
+    if scale and number:
+        assert graded(pair, f"It is {number:f} {unit}.") != "correct"
 
 
 def test_key_facts_do_not_ask_for_what_the_name_says(pairs: list[Pair]) -> None:

@@ -204,6 +204,27 @@ def test_odd_stored_answers_are_scored_and_shown_as_text(
     assert page.count("\n# ") == 0 and len(page) < 200_000
 
 
+def test_a_mounted_file_that_no_stored_answer_is_for_does_not_count(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "gates.yaml").symlink_to(locations.configs() / "gates.yaml")
+    more = [live(f"more{i}") for i in range(3)]
+    write_golden(configs / "golden.jsonl", QUESTIONS)
+    write_golden(configs / "more.jsonl", more)
+    (configs / "golden.yaml").write_text(
+        "golden:\n  - {file: golden.jsonl}\n  - {file: more.jsonl}\n"
+    )
+    monkeypatch.setenv("QA_CONFIGS", str(configs))
+    both = str(write_answers(tmp_path / "both.jsonl", [*QUESTIONS, more[0]], perfect))
+    for answers, asked in ((files["mine"], 16), (both, 19)):
+        given = ["--golden", str(configs / "golden.jsonl"), "--sources", files["sources"], "--json"]
+        assert main([*given, "--answers", f"mine={answers}", "--out", files["out"]]) == 0
+        assert json.loads(capsys.readouterr().out)["golden"]["n"] == asked
+
+
 def test_answers_to_unknown_questions_are_passed_over_aloud(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

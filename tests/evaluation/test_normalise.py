@@ -271,3 +271,15 @@ def test_the_pattern_of_a_word_list_finds_those_words_only(some: list[str]) -> N
     pattern = re.compile(any_of(some))
     for word in "zero one two seven seventeen twelve nine nineteen thirty ninety on".split():
         assert bool(some and pattern.fullmatch(word)) is (word in some)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_read"),
+    [
+        ("2.01 million", "2010000"),
+        ("2.3456789 thousand", "2345.6789"),
+        ("9" * 400 + " million", "9" * 400 + " million"),
+    ],
+)
+def test_thousands_in_a_word_are_read_to_the_last_digit(said: str, is_read: str) -> None:
+    assert normalise(said) == is_read

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.evaluation.pages import answers, categories, figures, record, serving, training
+from core.evaluation.pages import (
+    answers,
+    categories,
+    figures,
+    opinions,
+    record,
+    serving,
+    training,
+)
 from core.evaluation.pages.dossier import Dossier
 from core.evaluation.pages.fields import count, mapping, one_line, texts
 from core.evaluation.pages.model import Line, Page, Section, line
@@ -35,6 +43,7 @@ def _sections(d: Dossier) -> Iterator[Section]:
     yield from categories.categories(s)
     yield from answers.flips(d)
     yield from answers.causes(s)
+    yield from opinions.opinions(d)
     yield from answers.worst(s)
     yield from record.data(d)
     yield from record.configuration(d)

@@ -16,6 +16,7 @@ class Dossier:
     snapshot, evaluation, approvals, releases, decision: the registry's rows as plain mappings,
     newest first.  flips: `compare_scores` of the previous version against this one; flips_from: that
     version's name.  curves: rows {step, recall, fabricated, refusal}; loss: (step, loss).
+    opinions: of people and of a judge, see `core.evaluation.opinions`.
     audit_head: of the registry's audit chain.  made_at: ISO 8601, UTC; when the page is made.
     """
 
@@ -31,5 +32,6 @@ class Dossier:
     flips_from: str = ""
     curves: Rows = ()
     loss: Sequence[tuple[float, float]] = ()
+    opinions: Mapping[str, Any] = field(default_factory=dict)
     audit_head: str = ""
     made_at: str = ""

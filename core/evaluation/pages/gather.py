@@ -58,9 +58,23 @@ def gather(reg: Registry, model_version: str, mirrors: Path | None = None) -> Do
         flips_from=flips_from,
         curves=curves,
         loss=loss,
+        opinions=opinions_of(reg, found.scores, found.scores_sha256),
         audit_head=audit.head(reg),
         made_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def opinions_of(reg: Registry, scores: Mapping[str, Any], scores_sha256: str) -> dict[str, Any]:
+    """What people and a judge said of these answers, as `core.evaluation.opinions` gives it."""
+    from core.registry import judging
+
+    labels = judging.labels(reg, rows(scores.get("questions")))
+    said = judging.judgement(reg, scores_sha256)
+    if not labels and said is None:
+        return {}
+    from core.evaluation.opinions import opinions
+
+    return opinions(scores, {key: label.label for key, label in labels.items()}, said)
 
 
 def flips_against(

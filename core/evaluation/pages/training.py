@@ -25,10 +25,15 @@ def training(d: Dossier) -> Iterator[Section]:
         return
     blocks: list[Block] = []
     if series:
+        once = all(len(xs) == 1 for _, xs in series)
         text = "; ".join(
-            f"{title} from {share(xs[0][1])} to {share(xs[-1][1])} %" for title, xs in series
+            f"{title} {share(xs[0][1])} %"
+            if once
+            else f"{title} from {share(xs[0][1])} to {share(xs[-1][1])} %"
+            for title, xs in series
         )
-        blocks.append(Para(line(f"Probed while it was trained: {text}.")))
+        how = "Probed once in the training" if once else "Probed while it was trained"
+        blocks.append(Para(line(f"{how}: {text}.")))
         drawing = Curves("While training, per cent", tuple(series), tuple(d.loss))
         blocks.append(Picture(drawing, f"Curves over training steps: {text}"))
         table = _curve_table(points)

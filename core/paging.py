@@ -1,0 +1,101 @@
+"""A list in SQLite, page by page: counted, ordered, filtered, and the place of a row in it.
+
+A page far into an unfiltered list is read from the nearer end. With an index on what it is ordered by,
+a page of 250,000 rows costs a few milliseconds; without one the keys are sorted for each page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Read = Callable[[str, Sequence[Any]], Sequence[Any]]  # SQL and values → rows
+
+FAR = 1000  # rows; from here on it is worth while to count how far the end is
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is listed. Every name in it is ours, never an operator's.
+
+    table: a table's name.  key: its unique column.  columns: what a page gives.
+    orders: name → SQL expressions that are never NULL; "" is the order where none is asked for.
+    searched: columns in which a filter looks.  where: the condition of every row, "" for none.
+    """
+
+    table: str
+    key: str
+    columns: str = "*"
+    orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    searched: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which rows of a listing, in which order. text: words that each row holds; `!word`: does not."""
+
+    text: str = ""
+    order: str = ""
+    descending: bool = False
+
+
+def count(read: Read, listing: Listing, part: Part) -> int:
+    condition, values = _condition(listing, part.text)
+    found = read(f"SELECT count(*) FROM {listing.table} WHERE {condition}", values)
+    return int(found[0][0])
+
+
+def page(read: Read, listing: Listing, part: Part, offset: int, limit: int) -> Sequence[Any]:
+    """Rows `offset` to `offset + limit`; fewer at the end."""
+    backwards = False
+    if offset >= FAR and not part.text:
+        total = count(read, listing, part)
+        limit = min(limit, total - offset)
+        if limit <= 0:
+            return []
+        behind = total - offset - limit
+        if behind < offset:
+            backwards, offset = True, behind
+    condition, values = _condition(listing, part.text)
+    down = part.descending != backwards
+    by = ", ".join(f"{e} DESC" if down else e for e in _order(listing, part))
+    # the keys first, so that no row is read only to be passed over
+    sql = (
+        f"SELECT {listing.columns} FROM (SELECT {listing.key} FROM {listing.table}"
+        f" WHERE {condition} ORDER BY {by} LIMIT ? OFFSET ?)"
+        f" CROSS JOIN {listing.table} USING ({listing.key}) ORDER BY {by}"
+    )
+    found = read(sql, (*values, limit, offset))
+    return list(reversed(found)) if backwards else found
+
+
+def index_of(read: Read, listing: Listing, part: Part, key: str) -> int | None:
+    """The place of a row, from 0; None if the filter leaves it out or it is not there."""
+    condition, values = _condition(listing, part.text)
+    by = ", ".join(_order(listing, part))
+    here = f"SELECT {by} FROM {listing.table} WHERE {listing.key} = ? AND {condition}"
+    if not read(here, (key, *values)):
+        return None
+    before = ">" if part.descending else "<"
+    sql = f"SELECT count(*) FROM {listing.table} WHERE {condition} AND ({by}) {before} ({here})"
+    return int(read(sql, (*values, key, *values))[0][0])
+
+
+def _order(listing: Listing, part: Part) -> tuple[str, ...]:
+    """Expressions that give every row its place; unknown names mean the order of the listing."""
+    by = listing.orders.get(part.order) or listing.orders.get("") or ()
+    return by if listing.key in by else (*by, listing.key)
+
+
+def _condition(listing: Listing, text: str) -> tuple[str, list[str]]:
+    parts, values = [listing.where] if listing.where else [], []
+    for word in text.split() if listing.searched else ():
+        without = word.startswith("!") and len(word) > 1
+        like = "%" + re.sub(r"([%_\\])", r"\\\1", word[1:] if without else word) + "%"
+        some = " OR ".join(rf"{c} LIKE ? ESCAPE '\'" for c in listing.searched)
+        parts.append(f"{'NOT ' if without else ''}({some})")
+        values += [like] * len(listing.searched)
+    return " AND ".join(parts) or "1", values
