@@ -3,69 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
-import pty
-import select
-import struct
 import sys
-import termios
 import time
-from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
 BEAT_S = 0.02
-
-
-class Terminal:
-    """A program in a pseudo-terminal of 120x40; everything it writes is read."""
-
-    def __init__(self, argv: list[str], env: dict[str, str] | None = None) -> None:
-        self.seen = b""
-        self.began = time.perf_counter()
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execvpe(argv[0], argv, {**os.environ, "TERM": "xterm-256color", **(env or {})})
-        ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-
-    def press(self, keys: bytes) -> None:
-        self.seen = b""
-        os.write(self.fd, keys)
-
-    def drain(self, seconds: float) -> None:
-        """Read what comes for a while."""
-        end = time.perf_counter() + seconds
-        while (left := end - time.perf_counter()) > 0:
-            self._read(left)
-
-    def until(self, words: bytes, limit: float = 60.0) -> float:
-        """Seconds until `words` are written; raises TimeoutError."""
-        began = time.perf_counter()
-        while words not in self.seen:
-            if time.perf_counter() - began > limit:
-                raise TimeoutError(f"never saw {words!r} in {self.seen[-500:]!r}")
-            self._read(0.05)
-        return time.perf_counter() - began
-
-    def _read(self, seconds: float) -> None:
-        if select.select([self.fd], [], [], seconds)[0]:
-            try:
-                self.seen = (self.seen + os.read(self.fd, 1 << 16))[-1_000_000:]
-            except OSError:
-                return  # it has ended
-
-    def leave(self, keys: bytes) -> None:
-        """Press `keys` and wait for the end."""
-        os.write(self.fd, keys)
-        end = time.monotonic() + 20
-        while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
-            self._read(0.02)
-            if time.monotonic() > end:
-                os.kill(self.pid, 9)
-                os.waitpid(self.pid, 0)
-                break
-        os.close(self.fd)
 
 
 def app_argv(log: Path, report: Path) -> list[str]:
@@ -74,6 +20,7 @@ def app_argv(log: Path, report: Path) -> list[str]:
 
 def main(log: Path, report: Path) -> None:
     """The app in the terminal: writes what it measured when it is left with ctrl+q."""
+    os.environ.setdefault("TEXTUAL_FPS", "120")  # as `qa app` does
     from textual.app import App, ComposeResult
     from textual.geometry import Region
     from textual.strip import Strip
@@ -106,6 +53,8 @@ def main(log: Path, report: Path) -> None:
             self.began = time.perf_counter()
             self.view.open_path(log)
             self.call_after_refresh(self.note, "shown")
+            self.call_after_refresh(gc.freeze)  # as the whole app does
+            gc.set_threshold(2000, 20, 10)
             self.beating = asyncio.create_task(self.beat())
 
         def note(self, name: str) -> None:

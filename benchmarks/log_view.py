@@ -22,7 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.figures import Figure, median
-from benchmarks.log_terminal import Terminal, app_argv
+from benchmarks.log_terminal import app_argv
+from benchmarks.terminal import Terminal
 
 RUNS = 3
 KEYS = 120

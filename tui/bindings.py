@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from tui.keys import Key, table
 from tui.keys.data import DATA
-from tui.keys.evaluate import EVALUATE, GOLDEN
+from tui.keys.evaluate import ANSWER, EVALUATE, GOLDEN
 from tui.keys.host import HOST
 from tui.keys.jobs import JOBS
 from tui.keys.pilot import PILOT
@@ -20,6 +20,7 @@ from tui.keys.train import CURVE, PLAN, TRAIN
 from tui.keys.versions import VERSIONS
 
 __all__ = [
+    "ANSWER",
     "CURVE",
     "DATA",
     "EVALUATE",
@@ -71,7 +72,7 @@ PLACES = (
 )
 
 # of pages and panes inside a screen
-INSIDE = (CURVE, PLAN, GOLDEN, PULL)
+INSIDE = (CURVE, PLAN, ANSWER, GOLDEN, PULL)
 
 EVERYWHERE = table(
     "app",

@@ -16,6 +16,8 @@ from core.jobdir import JobDir, read_events
 from tui.present.words import number
 from tui.series import Series
 
+AT_ONCE = 1 << 18  # bytes of events
+
 
 @dataclass(slots=True)
 class Facts:
@@ -70,9 +72,15 @@ class JobFeed:
             return False
 
     def read(self) -> list[dict[str, Any]]:
-        """Events since the last call."""
-        events, self._offset = read_events(self.job.events, self._offset)
+        """Events since the last call, so many that they are soon folded."""
+        events, self._offset = read_events(self.job.events, self._offset, AT_ONCE)
         return events
+
+    def load(self) -> JobFeed:
+        """Take in all that is there by now: in a thread, before anybody looks at this feed."""
+        while self.has_news() and (events := self.read()):
+            self.apply(events)
+        return self
 
     def apply(self, events: Iterable[Mapping[str, Any]]) -> None:
         for event in events:

@@ -17,6 +17,7 @@ from typing import Any
 from core import locations
 from core.errors import SettingsError
 from tui.bindings import EVERYWHERE, INSIDE, LISTS, PLACES, Key, Place
+from tui.keys.pull_table import PULL
 from tui.settings_file import line_of, read_toml
 
 NAME = "keys.toml"
@@ -140,9 +141,12 @@ def _signs() -> set[str]:
     return set(_SIGNS.values())
 
 
+_OF_TABLES = {row.action: row.id for row in PULL}
+
+
 def _opened_by(row: Key) -> str:
-    """A screen's enter is the enter of its list."""
-    return "list.open" if row.key == "enter" else row.id
+    """A screen's enter is the enter of its list; of a table inside it, the table's own keys."""
+    return "list.open" if row.key == "enter" else _OF_TABLES.get(row.action, row.id)
 
 
 def _flat(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -79,12 +79,10 @@ class Series:
             pair = min(lows[-FACTOR:]), max(highs[-FACTOR:])
 
     def _cut(self, length: int) -> None:
-        steps, values = self.steps[:length], self.values[:length]
-        self.steps, self.values, self._levels = array("d"), array("d"), []
-        for step, value in zip(steps, values, strict=True):
-            self.steps.append(step)
-            self.values.append(value)
-            self._fill(value)
+        del self.steps[length:], self.values[length:]
+        for lows, highs in self._levels:
+            del lows[length:], highs[length:]
+            length //= FACTOR  # of the next level the blocks that are still whole
 
 
 class Smooth:

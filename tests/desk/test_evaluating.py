@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from core import locations
+from core.errors import UsageError
 from core.evaluation.plan import Plan, check
 from core.registry import open_registry, snapshots, versions
 from core.snapshots import freeze
@@ -129,3 +130,29 @@ def test_paraphrases_are_asked_where_the_configuration_says_so(
 def test_a_golden_file_of_ones_own_is_asked_alone(tmp_path: Path) -> None:
     own = tmp_path / "team.jsonl"
     assert [m.path for m in golden_files(own)] == [own]
+
+
+def test_what_the_live_tools_took_reaches_the_job(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert started(bench, A)[1].mcp_latency is None
+    tools = tmp_path / "mcp.csv"
+    tools.write_text("id,latency_s\nspec-001,0.8\nspec-002,1.1\n", "utf-8")
+    settings, plan = started(bench, A, mcp_latency=tools)
+    assert plan.mcp_latency == tools and settings["mcp_latency"] == str(tools)
+    sent = {i.name for i in bench.launching.started[-1][2]}
+    assert "mcp_latency" in sent  # it travels with the job, verified like every input
+
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    for file in ("gates.yaml", "golden.yaml", "corpus"):
+        (configs / file).symlink_to(locations.configs() / file)
+    (configs / "evaluation.yaml").write_text("mcp_latency: ../mcp.csv\n")
+    monkeypatch.setenv("QA_CONFIGS", str(configs))
+    found = started(bench, A)[1].mcp_latency
+    assert found is not None and found.samefile(tools)
+    tools.write_text("id,latency_s\nspec-001,soon\n", "utf-8")
+    before = len(bench.launching.started)
+    with pytest.raises(UsageError, match="is no time"):
+        start_evaluation(bench, A)
+    assert len(bench.launching.started) == before

@@ -15,7 +15,7 @@ from core.registry import open_registry, snapshots
 from remote.sandbox import Sandbox
 from tests.core.conftest import make_pair
 from tests.remote.conftest import end_jobs
-from tui.desk import launching
+from tui.desk import jobs, launching
 from tui.desk.jobs import start_training
 from tui.desk.workbench import Workbench
 
@@ -25,6 +25,8 @@ MERGE = ["incremental.strategy=merge"]
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
     monkeypatch.setitem(launching.ROUTINES, "train", "this")  # says its zen and ends
+    # the adapters it builds on are not there; tests/desk/test_readying.py has real ones
+    monkeypatch.setattr(jobs, "require_ready", lambda bench, settings: None)
     with Sandbox(tmp_path / "box") as box:
         it = Workbench("gh200")
         it.line._host = box.host

@@ -201,6 +201,32 @@ def test_past_runs_set_the_time_and_the_error_of_past_predictions(bench: Workben
     assert "memory ±16% (1 run), time ±20% (1 run)" in text and "from 1 run of smollm2-135m" in text
 
 
+def test_a_census_of_an_earlier_run_tells_how_many_facts_are_unknown(bench: Workbench) -> None:
+    frozen = freeze([make_pair(n) for n in range(10)])
+
+    def told() -> tuple[float | None, str]:
+        made = planning.plan(bench, "smollm2-135m", accept={"L5": "known"})
+        assert made.lessons
+        (rule,) = [f for f in made.findings if f.rule == "L6"] or [None]
+        return made.lessons.unknown_share, rule.message if rule else ""
+
+    finish(bench, "train-1", "mistral-7b", {"census": {"unknown_share": 0.9}}, snapshot=frozen)
+    finish(bench, "train-2", "smollm2-135m", {"census": {"unknown_share": True}}, snapshot=frozen)
+    finish(bench, "train-3", "smollm2-135m", {"census": ["?"]}, snapshot=frozen)
+    assert told()[0] is None and "has not been asked" in told()[1]
+    finish(bench, "train-4", "smollm2-135m", {"census": {"unknown_share": 0.7}}, snapshot="older")
+    assert told() == (
+        0.7, "70% of the facts are unknown to the base (census of train-4, of the pairs of older)"
+    )  # fmt: skip
+    finish(bench, "train-5", "smollm2-135m", {"census": {"unknown_share": 0.62}}, snapshot=frozen)
+    assert told() == (0.62, "62% of the facts are unknown to the base (census of train-5)")
+    text = "\n".join(page(planning.plan(bench, "smollm2-135m", accept={"L5": "known"})))
+    assert "10 facts, 62% of them unknown to the base" in text
+    finish(bench, "train-6", "smollm2-135m", {"census": {"unknown_share": 0.3}}, snapshot=frozen)
+    given = planning.plan(bench, "smollm2-135m", accept={"L5": "known"}, unknown_share=0.8)
+    assert given.lessons and given.lessons.unknown_share == 0.8  # said by the operator
+
+
 def test_going_on_from_an_adapter_of_another_base(bench: Workbench) -> None:
     freeze([make_pair(1), deferring(2)])
     finish(bench, "train-1", "smollm2-135m", {})

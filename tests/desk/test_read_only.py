@@ -27,7 +27,9 @@ READS = {
     "DataDesk": "files snapshots diff contamination verify moving stop_sync",
     "WorkDesk": "listed about artifacts",
     "QuestionsDesk": "listed text blank check",
+    "OpinionsDesk": "of",
     "PlansDesk": "recipes plan preflight behind",
+    "ListsDesk": "stamp count rows place live near examples",
 }
 
 

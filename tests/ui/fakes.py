@@ -18,6 +18,8 @@ from core.errors import HostUnreachable, QAError, Refused
 from core.jobdir import ACTIVE, EventWriter, JobDir, JobSpec, JobState, write_atomic
 from tests.ui.fakes_data import FakeData
 from tests.ui.fakes_host import FakeHost
+from tests.ui.fakes_lists import FakeLists
+from tests.ui.fakes_opinions import FakeOpinions
 from tests.ui.fakes_plans import FakePlans
 from tests.ui.fakes_questions import FakeQuestions
 from tests.ui.fakes_traces import FakeTraces
@@ -265,6 +267,8 @@ class FakeDesk:
         self.work = FakeWork(self)
         self.plans = FakePlans(self)
         self.questions = FakeQuestions(self)
+        self.opinions = FakeOpinions(self)
+        self.lists = FakeLists(self)
 
     def _asked(self, name: str, *args: Any) -> None:
         self.calls.append((name, *args))

@@ -10,9 +10,12 @@ import pytest
 from tests.evaluation.report_parts import full_scores
 from tests.ui.conftest import NARROW, WIDE, press, running, shown, told, until
 from tests.ui.fakes import FakeDesk
+from tui.screens.evaluate_answer import AnswerPage
 from tui.widgets.confirm import Page
+from tui.widgets.lists import RowList
 from tui.widgets.markdown_page import MarkdownPage
 
+HUGE = (200, 60)
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07 \u202eevil [x](http://evil.example) <b>b</b> | # t"
 
 
@@ -50,19 +53,90 @@ async def test_answers_are_shown_with_signed_markers(tmp_path: Path) -> None:
         assert "How much memory does a GPU node of Delta have?" in shown(app)
         assert "delta9.example.org>> ✘" in shown(app)
         await press(pilot, "enter")
-        assert isinstance(app.screen, Page)
+        assert isinstance(app.screen, AnswerPage)
         assert "no such source" in shown(app)
         await press(pilot, "j", "k", "escape")
         assert len(app.screen_stack) == 1
 
 
-async def test_categories_and_actions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [NARROW, WIDE, HUGE])
+async def test_failures_are_grouped_by_cause(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with running(tmp_path, desk=Rich(tmp_path / "jobs"), size=size) as (app, pilot, _):
+        await press(pilot, "5", "w")
+        assert "11 not right, by cause" in shown(app)
+        screen = shown(app)
+        rows = [screen.index(title) for title in ("Never learned", "Invented", "Refused")]
+        assert rows == sorted(rows)  # the most frequent first, those without a question last
+        assert "more paraphrases of these facts" in " ".join(screen.split())
+        await press(pilot, "j", "enter")
+        assert "Invented: 5" in shown(app) and "rs-001" in shown(app)
+        assert "rs-000" not in str(app.screen.query_one("#list", RowList).row_texts())
+        await press(pilot, "escape")  # back to the groups, at the one that was open
+        assert (
+            "by cause" in shown(app) and app.screen.query_one("#list", RowList).chosen == "invented"
+        )
+        await press(pilot, "escape")
+        assert "11 not right (tuned)" in shown(app)
+
+
+async def test_a_cause_without_a_question_opens_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, desk=Rich(tmp_path / "jobs")) as (app, pilot, _):
+        await press(pilot, "5", "w", "G", "enter")
+        assert "by cause" in shown(app) and ": none" in told(app)
+
+
+async def test_categories_come_with_causes_and_what_to_do(tmp_path: Path) -> None:
     async with running(tmp_path) as (app, pilot, _):
         await press(pilot, "5", "c")
-        assert "resource specs" in shown(app) and "software" in shown(app)
-        assert "Add more training data for weak areas" in shown(app)
-        await press(pilot, "escape")
+        assert "by category" in shown(app) and "resource specs" in shown(app)
+        page = str(app.screen.query_one("#answer-text").render())
+        assert (
+            "accuracy of every system" in page and "Add more training data for weak areas" in page
+        )
+        await press(pilot, "enter")
+        assert len(app.screen.query_one("#list", RowList).row_texts()) < 11
+        await press(pilot, "escape", "c")
         assert "How much memory" in shown(app)
+
+
+async def test_right_answers_can_be_listed_too(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, _):
+        await press(pilot, "5", "a")
+        assert "12 answers (tuned)" in shown(app)
+        await press(pilot, "w", "a")
+        assert "esc leads back" in told(app) + shown(app)
+
+
+async def test_an_answer_leads_to_its_trace(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "5", "j", "t")
+        await until(pilot, lambda: app.current_mode == "trace")
+        await until(pilot, lambda: ("traces.trace", "access-qa-v1.0.0/rs-003/tuned") in desk.calls)
+        await press(pilot, "escape", "escape")
+        await until(pilot, lambda: app.current_mode == "evaluate")
+
+
+async def test_answers_are_labelled_one_after_the_other(tmp_path: Path) -> None:
+    async with running(tmp_path, size=HUGE) as (app, pilot, desk):
+        await press(pilot, "5", "enter", "n")
+        await until(pilot, lambda: "wrong, says ann" in shown(app))
+        await press(pilot, "l", "y")
+        await until(pilot, lambda: "right, says ann" in shown(app))
+        given = [c for c in desk.calls if c[0] == "opinions.label"]
+        assert [c[3:] for c in given] == [("incorrect", "tuned"), ("correct", "tuned")]
+        assert given[0][2] != given[1][2]
+        await press(pilot, "escape")
+        assert app.screen.query_one("#list", RowList).chosen == "1"  # where the page was closed
+        page = str(app.screen.query_one("#overview-text").render())
+        assert "2 answers are labelled by people" in " ".join(page.split())
+        assert "decided by key facts alone" in " ".join(page.split())
+
+
+async def test_no_label_in_read_only_mode(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "5", "ctrl+l", "enter", "y")
+        assert isinstance(app.screen, AnswerPage) and "read-only" in told(app) + shown(app)
+        assert not any(c[0] == "opinions.label" for c in desk.calls)
 
 
 async def test_another_version_can_be_chosen_also_one_without_scores(tmp_path: Path) -> None:
@@ -108,7 +182,7 @@ async def test_five_systems_stand_side_by_side(tmp_path: Path) -> None:
 async def test_a_question_in_full_has_its_facts_cause_and_nearest_pair(tmp_path: Path) -> None:
     async with running(tmp_path, desk=Rich(tmp_path / "jobs")) as (app, pilot, _):
         await press(pilot, "5", "enter")
-        assert isinstance(app.screen, Page)
+        assert isinstance(app.screen, AnswerPage)
         for _ in range(3):
             if "nearest pair" in shown(app):
                 break
@@ -117,14 +191,6 @@ async def test_a_question_in_full_has_its_facts_cause_and_nearest_pair(tmp_path:
         for said in ("never learned", "matched", "✔ Delta", "missing", "✘ 256 GB", "▲ eight GPUs",
                      "nearest pair", "GPU memory of Delta?", "→ 256 GB."):  # fmt: skip
             assert said in page, said
-
-
-async def test_causes_stand_beside_the_categories(tmp_path: Path) -> None:
-    async with running(tmp_path, desk=Rich(tmp_path / "jobs"), size=(120, 60)) as (app, pilot, _):
-        await press(pilot, "5", "c")
-        page = str(app.screen.query_one("#categories-text").render())
-        assert page.index("Never learned") < page.index("Invented") < page.index("odd one")
-        assert "more paraphrases of these facts" in " ".join(page.split())
 
 
 async def test_flips_show_regressions_first(tmp_path: Path) -> None:

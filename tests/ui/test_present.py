@@ -15,9 +15,10 @@ from tests.ui.fakes import NOW, FakeDesk, measure, scores
 from tui.bindings import EVERYWHERE, PLACES, bindings, place
 from tui.desk.api import Gauge, Hop, JobRow, Link, Overview, VersionRow
 from tui.feed import Facts, fold
-from tui.present import frame, jobs, pilot, versions, words
+from tui.present import answers, frame, groups, jobs, pilot, versions, words
 from tui.present import scores as page
 from tui.present import strip as status
+from tui.widgets.pull_table.columns import pieces
 
 UP = Link("up", (Hop("jump", 12.3), Hop("gh200", 31.2)), 0.4)
 JOB = JobRow("train-1", "train", "gh200", "running", progress=0.62, eta_s=250)
@@ -245,14 +246,14 @@ def test_the_table_has_every_gate_and_its_verdict(width: int) -> None:
     assert "[67–80]" in next(x for x in lines if x.startswith("accuracy"))
 
 
-def test_only_answers_that_are_not_right_are_listed() -> None:
-    found = page.failures(scores())
+def test_only_answers_that_are_not_right_are_failures() -> None:
+    found = answers.failures(scores())
     assert len(found) == 11
     assert all(q["system"] == "tuned" and q["grade"] != "correct" for q in found)
 
 
 def test_markers_are_signed_by_class() -> None:
-    shown = page.answer(page.failures(scores())[0])
+    shown = answers.answer(answers.failures(scores())[0])
     assert "delta.ncsa.access-ci.org>> ✔" in shown.plain
     assert "delta9.example.org>> ✘" in shown.plain
     assert "no such source" in shown.plain
@@ -275,9 +276,14 @@ def test_an_evaluation_of_another_shape_is_shown_not_raised(name: str, value: An
     page.table(odd, 80)
     page.actions(odd)
     page.categories(odd, 40)
-    for question in page.failures(odd):
-        page.answer(question)
-        page.failure_row(question, 30)
+    page.causes(odd, 40)
+    for question in answers.answered(odd):
+        answers.answer(question)
+        answers.row(question, "", 30)
+    for by in ("cause", "category"):
+        for group in groups.grouped(odd, by):
+            groups.row(group, by, 40)
+            groups.page(odd, group, by, 60)
 
 
 # versions and checklist
@@ -285,9 +291,11 @@ def test_an_evaluation_of_another_shape_is_shown_not_raised(name: str, value: An
 
 def test_version_cells_match_the_columns() -> None:
     row = VersionRow("access-qa-v1.0.0", "deployed", "org/base", "d", "t", "me", ("production",))
-    cells = [c.plain for c in versions.cells(row)]
-    assert len(cells) == len(versions.COLUMNS)
-    assert cells[0] == "●" and cells[1] == "v1.0.0" and "prod" in cells[3]
+    cells = {
+        c.name: "".join(words for words, _ in pieces(c.draw(row), c.most)) for c in versions.COLUMNS
+    }
+    assert cells["state"] == "●" and cells["version"] == "v1.0.0" and cells["live"] == "prod"
+    assert cells["base"] == "base" and cells["accuracy"] == "–"
 
 
 def test_detail_shows_every_tracked_field() -> None:

@@ -131,3 +131,21 @@ def test_ahead_is_told_at_the_same_step_and_not_past_the_other_run() -> None:
     assert ahead(filled([5.0, 4.5]), other) == -0.5
     assert ahead(filled([1.0] * 9), other) is None
     assert ahead(Series(), other) is None
+
+
+@given(st.lists(st.floats(-9, 9), min_size=1, max_size=700), st.integers(0, 699), st.data())
+def test_a_curve_cut_back_is_the_curve_that_never_went_on(
+    values: list[float], kept: int, data: st.DataObject
+) -> None:
+    cut, plain = Series(), Series()
+    for step, value in enumerate(values):
+        cut.append(step, value)
+    kept = min(kept, len(values) - 1)
+    for step, value in enumerate([*values[:kept], 5.0, *values[:40]]):
+        plain.append(step, value)
+        if step >= kept:
+            cut.append(step, value)  # the first of them cuts
+    assert cut.steps == plain.steps and cut.values == plain.values
+    start = data.draw(st.integers(0, len(plain)))
+    stop = data.draw(st.integers(start, len(plain)))
+    assert cut.bounds(start, stop) == plain.bounds(start, stop)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.errors import UsageError
+from core.errors import MissingComponent, UsageError
 from tests.ui.conftest import NARROW, press, running, shown, until, write
 from tests.ui.fakes import FakeDesk, hostile
 from tests.ui.fakes_plans import L2, L4, FakePlans
 from tests.ui.test_train import noticed
-from tui.desk.api_plans import LintRow, PlanView, Wish
+from tui.desk.api_plans import Held, LintRow, PlanView, PreflightRow, PreflightView, Wish
 from tui.desk.preflighting import view
-from tui.present import planned
+from tui.present import past, planned
 from tui.screens.train_plan import PlanPage
 
 
@@ -147,3 +147,40 @@ def test_a_preflight_report_of_another_shape_is_no_crash() -> None:
         {"rows": 3, "findings": [{"severity": "error", "text": "cut", "rows": [{"line": 2}, 5]}]}
     )
     assert found.rows == 3 and found.findings[0].rows == ("line 2: ", "5")
+
+
+async def test_rows_at_fault_stop_it_and_the_keys_have_a_page(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        fault = PreflightRow("error", "1 row loses a marker", rows=("line 17: mcp_017",))
+        desk.plans.found = PreflightView(True, 40, 40, "abc", 100, (fault,))
+        await press(pilot, "3", "s")
+        await until(pilot, lambda: "y not before the rows are mended" in shown(app))
+        assert "line 17: mcp_017" in shown(app)
+        await press(pilot, "y")
+        assert isinstance(app.screen, PlanPage) and not started(desk)
+        assert "the preflight names" in noticed(app)
+        await press(pilot, "question_mark")
+        for words in ("The next profile of the recipe", "with a typed reason", "Close it"):
+            assert words in shown(app)
+        await press(pilot, "escape", "escape")
+        assert not isinstance(app.screen, PlanPage)
+
+
+def test_a_tokenizer_that_is_amiss_here_says_nothing_of_the_hosts() -> None:
+    assert planned.rows_at_fault(UsageError("one pair is no training set"))
+    assert not planned.rows_at_fault(MissingComponent("the preflight did not end"))
+    assert not planned.rows_at_fault(None) and not planned.rows_at_fault(PreflightView(False))
+
+
+def test_each_finished_run_stands_beside_what_was_said_of_it() -> None:
+    held = (
+        Held("train-b", "peak_bytes", 3 * 1024**3, 4.5 * 1024**3),
+        Held("train-b", "wall_s", 100.0, 150.0),
+        Held("train-a", "wall_s", 100.0, 75.0),
+    )
+    assert list(past.rows(held)) == [
+        ("train-b", "memory 3.0 → 4.5 GiB (+50%)   time 1:40 → 2:30 (+50%)"),
+        ("train-a", "time 1:40 → 1:15 (-25%)"),
+    ]
+    many = tuple(Held(f"train-{n}", "wall_s", 1.0, 1.0) for n in range(9))
+    assert len(list(past.rows(many))) == past.SHOWN

@@ -220,3 +220,25 @@ async def test_hostile_text_in_every_new_page(tmp_path: Path) -> None:
             await until(pilot, lambda: len(app.screen_stack) > 1)
             assert "\x1b" not in shown(app) and "[red]" in shown(app)
             await press(pilot, "escape")
+
+
+async def test_the_palette_goes_to_a_version_and_promotes_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await app.jump("versions", "version", "access-qa-v0.9.1")
+        await until(pilot, lambda: app.screen.table.chosen == "access-qa-v0.9.1")
+        await press(pilot, "slash")
+        await write(pilot, "v1.1")
+        await until(pilot, lambda: app.screen.table.total == 1)
+        await app.jump("versions", "promote", OLD)
+        await until(pilot, lambda: f"Promote {OLD} to" in shown(app), "the filter does not hide it")
+        await press(pilot, "escape")
+        await app.jump("versions", "at", "2026-11-21T16:00")
+        await until(pilot, lambda: ("live_at", "2026-11-21T16:00") in desk.calls)
+
+
+async def test_space_marks_two_and_m_compares_them(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6", "space", "space")
+        assert "2 marked" in shown(app)
+        await press(pilot, "m")
+        assert ("compare", NEW, OLD) in desk.calls

@@ -1,12 +1,14 @@
-"""Pictures of the real app on this desk's own registry and the sandbox: `python -m tests.ui.tour OUT`.
+"""Pictures of the real app on this desk's own registry and the sandbox: `python -m tests.ui.tour OUT [ONLY]`.
 
-Run it after `make pilot`: what it shows is what that pilot left. The README's pictures are made so.
+Run it after `make pilot`: what it shows is what that pilot left. The README's pictures and those of
+docs/walk-through.md are made so. ONLY: a pattern; the other stops are passed without a picture.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -23,15 +25,20 @@ STOPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("train", ("3", "o", "j", "j", "j", "enter")),  # the full run, below what came after it
     ("jobs", ("4",)),
     ("evaluate", ("5",)),
+    ("evaluate-why", ("w", "j")),
+    ("evaluate-answer", ("enter", "enter")),
+    ("evaluate-trace", ("escape", "t")),
+    ("trace-suspect", ("j",)),
     ("versions", ("6",)),
-    ("sources", ("7",)),
-    ("trace", ("8",)),
+    ("versions-promote", ("p", "enter")),
+    ("sources", ("escape", "escape", "7")),
+    ("trace", ("8", "escape")),
     ("host", ("9", "c")),
     ("help", ("?",)),
 )
 
 
-async def tour(out: Path, size: tuple[int, int]) -> None:
+async def tour(out: Path, size: tuple[int, int], only: str) -> None:
     app = ControlCentre(Workbench("sandbox"))
     async with app.run_test(size=size) as pilot:
         for _ in range(100):  # the route, the overview, the first readings
@@ -44,6 +51,8 @@ async def tour(out: Path, size: tuple[int, int]) -> None:
                 await asyncio.sleep(0.3)
             await asyncio.sleep(1.5)
             await pilot.pause()
+            if not re.search(only, name):
+                continue
             svg = out / f"{name}-{size[0]}x{size[1]}.svg"
             svg.write_text(app.export_screenshot(title="ACCESS QA Control"), "utf-8")
             to_png(svg)
@@ -51,12 +60,12 @@ async def tour(out: Path, size: tuple[int, int]) -> None:
             print(svg.with_suffix(".png").name)
 
 
-def main(out: Path) -> None:
+def main(out: Path, only: str = "") -> None:
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     for size in SIZES:
-        asyncio.run(tour(out, size))
+        asyncio.run(tour(out, size, only))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

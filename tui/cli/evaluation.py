@@ -1,4 +1,5 @@
-"""`qa eval`: two evaluations side by side, and everything that is known of one question's answers."""
+"""`qa eval`: two evaluations side by side, everything that is known of one question's answers, and what
+people and a judge model say of them (labelling.py)."""
 
 from __future__ import annotations
 
@@ -8,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from core.errors import NotFound, UsageError
+from tui.cli import labelling
 from tui.cli.show import as_json, out, table
 
 app = typer.Typer(help="Evaluations of versions.", no_args_is_help=True)
+labelling.add_to(app)
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 SHOWN = 90  # characters of a question in the table
 

@@ -134,6 +134,10 @@ def _planned(
     bench = Workbench(host, prompter=terminal_prompter())
     try:
         asked = given or planning.asked_memory(bench)
+        if taught and unknown is None:
+            taught = planning.asked_before(
+                bench, taught, name, more["overrides"], snapshot or "", profile=more["profile"]
+            )
         return planning.plan_of(
             name, taught=taught, data=label, accept=accepted, memory=asked, host=host,
             launcher=bench.line.host().launcher, past=planning.history(bench), **more,

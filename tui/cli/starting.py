@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,6 +54,10 @@ def train(
 
 def evaluate(
     version: Annotated[str, typer.Argument(help="a version of qa versions list")],
+    mcp_latency: Annotated[
+        Path | None,
+        typer.Option(help="what the live tools took: .jsonl or .csv; see configs/evaluation.yaml"),
+    ] = None,
     wait: Wait = False,
     host: HostName = "sandbox",
     json: Json = False,
@@ -60,7 +65,7 @@ def evaluate(
     """Start the evaluation of a version on the host. Prints the job's id."""
     with opened(host) as bench:
         bench.connect()
-        job_id = bench.start_evaluation(version)
+        job_id = bench.start_evaluation(version, mcp_latency)
         _told(job_id, json)
         if wait:
             bench.following.wait_succeeded(job_id, say)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from remote.auth import Prompter
     from tui.desk.api_data import DataDesk
     from tui.desk.api_host import HostDesk
+    from tui.desk.api_lists import ListsDesk
+    from tui.desk.api_opinions import OpinionsDesk
     from tui.desk.api_plans import PlansDesk
     from tui.desk.api_questions import QuestionsDesk
     from tui.desk.api_traces import TraceDesk
@@ -192,7 +194,9 @@ class Desk(Protocol):
     traces: TraceDesk
     work: WorkDesk
     questions: QuestionsDesk
+    opinions: OpinionsDesk
     plans: PlansDesk
+    lists: ListsDesk
 
     # route (link, reading: instant). connect: who is asked for secrets; None: nobody
     def connect(self, prompter: Prompter | None = None) -> None: ...

@@ -75,11 +75,26 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """One figure of a finished run: "peak_bytes" (bytes) or "wall_s" (seconds), said before and measured."""
+
+    job_id: str
+    figure: str
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        return self.measured / self.predicted - 1
+
+
+@dataclass(frozen=True, slots=True)
 class PlanView:
     """Memory in bytes: parts add up to the predicted peak of one process; free: of one accelerator.
 
     verdict: PASS, TIGHT, NO or UNKNOWN.  past: of earlier predictions (figure, typical error 0..1,
-    runs).  busy: id of the job that holds the accelerator.  command: what would run there.
+    runs); held: each of them, the newest run first.  busy: id of the job that holds the accelerator.
+    command: what would run there.
     """
 
     wish: Wish
@@ -105,6 +120,7 @@ class PlanView:
     promises: tuple[str, ...] = ()
     busy: str = ""
     command: str = ""
+    held: tuple[Held, ...] = ()
 
     @property
     def peak(self) -> int:

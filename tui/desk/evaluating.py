@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotFound
+from tui.desk import lineage
 from tui.desk.launching import Placed
 from tui.desk.selecting import probe_rows
 
@@ -18,21 +19,33 @@ SYSTEMS = ("retrieval", "base", "base+retrieval", "tuned")
 SHARED = "answers"  # folder of the host's work folder; see core.evaluation.shared_answers
 
 
-def start_evaluation(bench: Workbench, model_version: str, *, previous: str | None = None) -> str:
+def start_evaluation(
+    bench: Workbench,
+    model_version: str,
+    *,
+    previous: str | None = None,
+    mcp_latency: Path | None = None,
+) -> str:
     """Launch qa-eval for a registered version, beside retrieval, the base model with and without
     retrieved pairs, and the previous version. The job's id.
 
     previous: the version to compare with; by default the one this one was made from.  A previous
     version that cannot be asked is left out, and the reason is on record with the scores.
+    mcp_latency: what the live tools took; by default what configs/evaluation.yaml names.  Raises
+    UsageError before anything is sent: that file holds no latencies.
     """
     from core.evaluation.gates import load_gates
     from core.evaluation.golden.sets import asks_paraphrases
     from core.evaluation.plan import MAX_NEW_TOKENS
+    from core.evaluation.recorded import configured, read_recorded
     from core.registry import sources, versions
     from tui.desk.jobs import place_snapshot
 
     reg = bench.registry()
     version = versions.get(reg, model_version)
+    recorded = mcp_latency or configured()
+    if recorded is not None:
+        read_recorded(recorded)
     mounts = golden_files(bench.golden)
     names = ["golden", *(f"golden {m.name or m.path.stem}" for m in mounts[1:])]
     golden = [_placed(bench, name, m.path) for name, m in zip(names, mounts, strict=True)]
@@ -41,9 +54,15 @@ def start_evaluation(bench: Workbench, model_version: str, *, previous: str | No
         "probe": bench.launching.place_rows("probe", probe_rows(bench)),
         "sources": bench.launching.place_rows("sources", sources.rows(reg)),
     }
+    if recorded is not None:
+        inputs["mcp_latency"] = _placed(bench, "mcp_latency", recorded)
+    under = lineage.lineage(bench, version.train_job)
+    earlier = lineage.place(bench, (s for s in under.snapshots if s != version.dataset_version))
     before, why_not = _previous(bench, version, previous)
     settings: dict[str, Any] = {
         **{name: placed.path for name, placed in inputs.items()},
+        "trained": [placed.path for placed in earlier],
+        "rewordings": under.rewordings,
         "golden": golden[0].path,
         "also": [placed.path for placed in golden[1:]],
         "sets": [mount.name for mount in mounts],
@@ -61,7 +80,7 @@ def start_evaluation(bench: Workbench, model_version: str, *, previous: str | No
         "shared": bench.launching.on_host(SHARED),
     }
     return bench.launching.start(
-        "evaluate", settings, [*golden, *inputs.values()], f"evaluate {model_version}"
+        "evaluate", settings, [*golden, *inputs.values(), *earlier], f"evaluate {model_version}"
     )
 
 

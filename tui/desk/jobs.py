@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from core import locations
 from core.errors import NotFound, QAError, UsageError
 from core.jobdir import JobSpec
+from tui.desk import lineage
 from tui.desk.launching import Placed
 from tui.desk.outcomes import settle
 from tui.desk.probe_inputs import place_probe
 from tui.desk.probe_inputs import settings as probe_settings
+from tui.desk.readying import require_ready
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
@@ -27,7 +29,8 @@ def latest_snapshot(bench: Workbench) -> str:
     found = snapshots.list(bench.registry())
     if not found:
         raise NotFound(
-            "no snapshot is frozen yet", try_next="run the item 'Verify data loader works'"
+            "no snapshot is frozen yet",
+            try_next="run the item 'Verify data loader works', or `qa snapshots freeze FILE…`",
         )
     return found[0].dataset_version
 
@@ -64,7 +67,8 @@ def start_training(
 
     queue: wait for a busy accelerator instead of raising AcceleratorBusy.  bump: at least this part
     of the version's number rises (minor, major).  accept: rules of the lint whose errors are taken,
-    each with its reason.  Raises UsageError for an error of the plan that nobody accepted.
+    each with its reason.  Raises UsageError for an error of the plan that nobody accepted, and what the
+    host would refuse the training for.
     """
     from tui.desk import planning
 
@@ -79,6 +83,7 @@ def start_training(
     pairs = place_snapshot(bench, snapshot_id)
     previous = place_snapshot(bench, earlier) if earlier else None
     probe = place_probe(bench, loaded)
+    trained = lineage.place(bench, lineage.lineage(bench, init_from).snapshots) if probe else []
     settings: dict[str, Any] = {
         **planning.job_settings(made),
         "recipe_name": recipe,
@@ -90,14 +95,16 @@ def start_training(
         if init_from
         else None,
         "previous_data": previous.path if previous else None,
+        "earlier_data": [placed.path for placed in trained],
         "seed": loaded.train.seed,
         **probe_settings(probe),
     }
     if bump is not None:
         settings["bump"] = bump
+    require_ready(bench, settings)
     note = f"{'first run, ' if smoke else ''}{recipe} on {snapshot_id}"
     inputs = [pairs, replace(previous, name="previous")] if previous else [pairs]
-    inputs += probe.values()
+    inputs += [*probe.values(), *trained]
     spec = bench.launching.spec("train", settings, [asdict(i) for i in inputs], note)
     if made.launcher == "direct":  # Slurm starts as many as it grants
         spec = replace(spec, processes=loaded.train.processes)

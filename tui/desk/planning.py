@@ -6,7 +6,6 @@ launch stores of it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import QAError
-from core.jobdir import ACTIVE, QUEUED, SUCCEEDED, JobDir
+from core.jobdir import ACTIVE, QUEUED
+from tui.desk.past_runs import asked_before as asked_before
+from tui.desk.past_runs import history as history
 
 if TYPE_CHECKING:
     from core.pairs import Pair
@@ -102,6 +103,8 @@ def plan(
 
     snapshot = snapshot or latest_snapshot(bench)
     taught = lessons.of_pairs(_pairs(bench, snapshot), unknown_share=unknown_share)
+    if unknown_share is None:
+        taught = asked_before(bench, taught, recipe, overrides, snapshot, profile=profile)
     made = plan_of(
         recipe,
         overrides,
@@ -247,29 +250,6 @@ def asked_memory(bench: Workbench) -> Memory:
     first = found[0]
     free = None if first.memory_total is None else first.memory_total - (first.memory_used or 0)
     return Memory(free, first.memory_total, first.kind, first.name, len(gpus) if gpus else None)
-
-
-def history(bench: Workbench) -> list[PastRun]:
-    """Finished trainings whose mirror is here, newest first."""
-    rows = [r for r in bench.jobs() if r.routine == "train" and r.status == SUCCEEDED]
-    return [run for row in rows if (run := past_run(bench.following.dir(row.id))) is not None]
-
-
-def past_run(job: JobDir) -> PastRun | None:
-    """None where the mirror has no summary, or one that tells nothing."""
-    from core.training import cost
-
-    try:
-        summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
-        spec, state = job.spec(), job.state()
-    except (OSError, ValueError, TypeError):
-        return None
-    if not isinstance(summary, dict):
-        return None
-    lasted = None
-    if state and state.started_at is not None and state.ended_at is not None:
-        lasted = state.ended_at - state.started_at
-    return cost.past_run(job.id, summary, spec.settings, host=spec.host, lasted_s=lasted)
 
 
 def _pairs(bench: Workbench, snapshot: str) -> Iterator[Pair]:

@@ -12,6 +12,7 @@ from core.jobdir import SUCCEEDED, JobDir, read_events
 from tui.desk.api_plans import (
     Behind,
     Ghost,
+    Held,
     LintRow,
     PlanView,
     PreflightView,
@@ -134,6 +135,7 @@ def view(made: Plan, wish: Wish, busy: str = "") -> PlanView:
         tuple(unkept(made.recipe)),
         busy,
         command(wish, made.recipe.train.processes),
+        tuple(Held(m.job_id, m.figure, m.predicted, m.measured) for m in made.misses),
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from core import paging
 from core.errors import QAError
 from tui.desk.api import VersionRow
 
@@ -15,31 +17,75 @@ if TYPE_CHECKING:
 ENVIRONMENTS = ("staging", "production")
 HEADLINE = ("accuracy", "citation_presence", "citation_precision", "fabricated", "deferral")
 
+_NUMBER = ("major", "minor", "patch")
+_LIVE = (
+    "(SELECT count(*) FROM deployments WHERE ended_at IS NULL"
+    " AND deployments.model_version = versions.model_version)"
+)
+
+
+def _metric(name: str, missing: str = "-1") -> str:
+    return f"coalesce(json_extract(eval_metrics, '$.{name}'), {missing})"
+
+
+LISTING = paging.Listing(
+    table="versions",
+    key="model_version",
+    columns="model_version, status, base_model, dataset_version, created_at, created_by, eval_metrics,"
+    " bump_reason",
+    orders={
+        "": _NUMBER,
+        "version": _NUMBER,
+        "status": ("status", *_NUMBER),
+        "live": (_LIVE, *_NUMBER),
+        "gates": (_metric("verdict", "''"), *_NUMBER),
+        "accuracy": (_metric("accuracy"), *_NUMBER),
+        "cited": (_metric("citation_presence"), *_NUMBER),
+        "fabricated": (_metric("fabricated"), *_NUMBER),
+        "deferral": (_metric("deferral"), *_NUMBER),
+        "p95": (_metric("latency_p95"), *_NUMBER),
+        "base": ("base_model", *_NUMBER),
+        "snapshot": ("dataset_version", *_NUMBER),
+        "made": ("created_at", *_NUMBER),
+        "by": ("created_by", *_NUMBER),
+    },
+    searched=("model_version", "status", "base_model", "dataset_version", "created_by", "created_at",
+              "note", "bump_reason"),
+)  # fmt: skip
+"""How versions are listed and ordered; the names are those of the columns of the Versions screen."""
+
 
 def rows(reg: Registry) -> list[VersionRow]:
     """The newest hundred, highest first. Reads no scores: the figures are kept with each version."""
-    from core.registry import deployments, versions
+    part = paging.Part(order="version", descending=True)
+    return of_page(reg, paging.page(reg.rows, LISTING, part, 0, 100))
+
+
+def of_page(reg: Registry, found: Sequence[Any]) -> list[VersionRow]:
+    """The rows of a page of LISTING."""
+    from core.registry import deployments
 
     live = live_versions(reg)
     overrides = deployments.overrides(reg)
-    return [
-        VersionRow(
-            v.model_version,
-            v.status,
-            v.base_model,
-            v.dataset_version,
-            v.created_at,
-            v.created_by,
-            tuple(env for env, name in live.items() if name == v.model_version),
-            {m: v.eval_metrics.get(m) for m in (*HEADLINE, "latency_p95")}
-            if v.eval_metrics
-            else {},
-            str(v.eval_metrics.get("verdict", "")),
-            v.bump_reason,
-            overrides.get(v.model_version, ""),
-        )
-        for v in versions.list(reg)
-    ]
+    return [_row(r, live, overrides) for r in found]
+
+
+def _row(row: Any, live: Mapping[str, str], overrides: Mapping[str, str]) -> VersionRow:
+    metrics = json.loads(row["eval_metrics"])
+    name = row["model_version"]
+    return VersionRow(
+        name,
+        row["status"],
+        row["base_model"],
+        row["dataset_version"],
+        row["created_at"],
+        row["created_by"],
+        tuple(env for env, version in live.items() if version == name),
+        {m: metrics.get(m) for m in (*HEADLINE, "latency_p95")} if metrics else {},
+        str(metrics.get("verdict", "")),
+        row["bump_reason"],
+        overrides.get(name, ""),
+    )
 
 
 def live_versions(reg: Registry) -> dict[str, str]:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from remote.helper_client import Carrier
     from tui.desk.api_data import DataDesk
     from tui.desk.api_host import HostDesk
+    from tui.desk.api_lists import ListsDesk
+    from tui.desk.api_opinions import OpinionsDesk
     from tui.desk.api_plans import PlansDesk
     from tui.desk.api_questions import QuestionsDesk
     from tui.desk.api_traces import TraceDesk
@@ -53,7 +55,9 @@ PARTS = {
     "traces": ("traces_desk", "WorkbenchTraces"),
     "work": ("work_desk", "WorkbenchWork"),
     "questions": ("questions_desk", "WorkbenchQuestions"),
+    "opinions": ("opinions_desk", "WorkbenchOpinions"),
     "plans": ("plans_desk", "WorkbenchPlans"),
+    "lists": ("lists_desk", "WorkbenchLists"),
 }
 
 
@@ -66,7 +70,9 @@ class Workbench:
     traces: TraceDesk
     work: WorkDesk
     questions: QuestionsDesk
+    opinions: OpinionsDesk
     plans: PlansDesk
+    lists: ListsDesk
 
     def __init__(
         self,
@@ -248,10 +254,10 @@ class Workbench:
             self, recipe, smoke=smoke, queue=queue, overrides=overrides, accept=accept
         )
 
-    def start_evaluation(self, model_version: str) -> str:
+    def start_evaluation(self, model_version: str, mcp_latency: Path | None = None) -> str:
         from tui.desk.evaluating import start_evaluation
 
-        return start_evaluation(self, model_version)
+        return start_evaluation(self, model_version, mcp_latency=mcp_latency)
 
     def stop_job(self, job_id: str) -> None:
         self.line.launcher().stop(job_id)

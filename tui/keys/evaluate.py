@@ -1,4 +1,4 @@
-"""The keys of Evaluate, and of the golden set's editor."""
+"""The keys of Evaluate, of an answer in full, and of the golden set's editor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,25 @@ from tui.keys import Key, table
 
 EVALUATE = table(
     "evaluate",
-    Key("enter", "open_answer", "whole answer", "The highlighted answer in full", bound=False),
+    Key(
+        "enter",
+        "open_answer",
+        "open",
+        "The answer in full, to label it; or the questions of a group",
+        bound=False,
+    ),
+    Key("w", "causes", "why", "Failures by cause: forgotten, invented, refused …"),
+    Key("c", "categories", "categories", "Failures by category, and what to do; esc leads back"),
+    Key(
+        "a", "all", "all", "Right answers too, or only what is not right", command="qa eval labels"
+    ),
+    Key(
+        "t",
+        "trace",
+        "trace",
+        "From the highlighted answer to the pairs that may have taught it",
+        command="qa trace",
+    ),
     Key(
         "v",
         "choose_version",
@@ -14,7 +32,6 @@ EVALUATE = table(
         "Choose whose evaluation is shown",
         command="qa versions list",
     ),
-    Key("c", "categories", "categories", "Scores by question category, on or off"),
     Key(
         "f",
         "flips",
@@ -44,6 +61,33 @@ EVALUATE = table(
         writes=True,
         command="qa jobs evaluate",
     ),
+)
+
+ANSWER = table(
+    "answer",
+    Key(
+        "y",
+        "label('correct')",
+        "right",
+        "Label the answer as right: kept with your name and the time; no gate reads it",
+        id="right",
+        command="qa eval label",
+        writes=True,
+    ),
+    Key("n", "label('incorrect')", "wrong", "Label it as wrong", id="wrong", writes=True),
+    Key(
+        "u",
+        "label('not_attempted')",
+        "not tried",
+        "Label it as not attempted",
+        id="not_tried",
+        writes=True,
+    ),
+    Key("l,right", "go(1)", "next", "The next answer of the list", id="next"),
+    Key("h,left", "go(-1)", "previous", "The one before", id="previous"),
+    Key("j", "scroll('down')", "down", "Scroll down", id="down"),
+    Key("k", "scroll('up')", "up", "Scroll up", id="up"),
+    Key("escape,q,enter", "leave", "close", "Back to Evaluate", shown="esc"),
 )
 
 GOLDEN = table(

@@ -112,6 +112,15 @@ def help_page(
     return out
 
 
+def keys_page(name: str, purpose: str, keys: Iterable[Key], width: int = 88) -> Text:
+    """The `?` page of something that lies over a screen: its own keys alone."""
+    out = text((name, "title"), (f"   {purpose}\n", "dim"))
+    for key in keys:
+        out.append_text(_explained(key, width))
+    out.append_text(_explained(Key("escape", "leave", "leave", "Close it", "esc"), width))
+    return out
+
+
 def _explained(key: Key, width: int) -> Text:
     """A key, what it does, and its `qa` command: on the same line if there is room."""
     out = text((f"  {key.written:<{KEY_ROOM}}", "key"))

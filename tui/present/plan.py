@@ -9,7 +9,7 @@ from core.training.cost import Cost, typical_error
 from core.training.fit import GIB
 from core.training.lint import Finding
 from tui.desk.planning import Plan
-from tui.present import words
+from tui.present import past, words
 
 WIDTH = 110
 SHAPES = {"error": "✘", "warning": "▲", "note": "·"}
@@ -41,16 +41,18 @@ def _head(plan: Plan) -> Iterator[str]:
     if plan.host:
         parts.append(f"host {plan.host}")
     yield "   ".join(parts)
-    share = plan.trainable / plan.parameters
-    yield _row(
-        "model",
-        f"{plan.base}: {_count(plan.parameters)} parameters, {_count(plan.trainable)} trained ({share:.1%})",
+    trained = plan.trainable / plan.parameters
+    counts = (
+        f"{_count(plan.parameters)} parameters, {_count(plan.trainable)} trained ({trained:.1%})"
     )
+    yield _row("model", f"{plan.base}: {counts}")
     if plan.lessons:
         taught = plan.lessons
+        share = taught.unknown_share
+        unknown = "" if share is None else f", {share:.0%} of them unknown to the base"
         yield _row(
             "data",
-            f"{taught.facts:,} facts, {taught.per_fact:.1f} wordings each; "
+            f"{taught.facts:,} facts{unknown}, {taught.per_fact:.1f} wordings each; "
             f"{taught.deferral_share:.0%} defer; "
             f"rows of {taught.mean_tokens:.0f} tokens, the longest about {taught.longest_tokens}",
         )
@@ -89,9 +91,8 @@ def _past(plan: Plan) -> Iterator[str]:
         if found:
             said.append(f"{name} ±{found[0]:.0%} ({found[1]} run{'s' if found[1] > 1 else ''})")
     if said:
-        yield _row(
-            "past", f"predictions here were off by, half of the time at most: {', '.join(said)}"
-        )
+        yield _row("past", f"typical error of predictions here: {', '.join(said)}")
+        yield from (_row("", f"{job_id}  {told}") for job_id, told in past.rows(plan.misses))
 
 
 def _lint(plan: Plan, why: bool) -> Iterator[str]:

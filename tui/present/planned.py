@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from core.errors import QAError
+from core.errors import QAError, UsageError
 from tui import clean
 from tui.desk.api_plans import LintRow, PlanView, PreflightView, RecipeRow, Wish
-from tui.present import words
+from tui.present import past, words
 from tui.present.words import text
 
 LABEL = 10
@@ -75,10 +75,20 @@ def problem(error: QAError, width: int) -> Text:
     return out
 
 
-def verb(plan: PlanView) -> str:
+def rows_at_fault(preflight: PreflightView | QAError | None) -> bool:
+    """The real tokenizer has found what no training may begin with; one that is amiss on this machine
+    says nothing of the host's."""
+    if isinstance(preflight, QAError):
+        return isinstance(preflight, UsageError)
+    return preflight is not None and any(f.severity == "error" for f in preflight.findings)
+
+
+def verb(plan: PlanView, preflight: PreflightView | QAError | None = None) -> str:
     """What y does now."""
     if plan.blocking:
         return f"not before {', '.join(plan.blocking)}"
+    if rows_at_fault(preflight):
+        return "not before the rows are mended"
     return "puts it in line" if plan.busy else "starts it"
 
 
@@ -173,7 +183,9 @@ def _cost(p: PlanView, width: int) -> Iterator[Text]:
             f"{FIGURES.get(f, f)} ±{error:.0%} ({n} run{'s' if n > 1 else ''})"
             for f, error, n in p.past
         )
-        yield from _row("past", text((f"predictions here were off by {said}", "dim")), width)
+        yield from _row("past", text((f"typical error of predictions here: {said}", "dim")), width)
+        for job_id, told in past.rows(p.held):
+            yield from _row("", text((f"…{clean.line(job_id, 60)[-11:]}  {told}", "dim")), width)
     yield text()
 
 

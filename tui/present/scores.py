@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from core.evaluation.pages.words import CAUSES, MARKERS
+from core.evaluation.pages.words import CAUSES
 from tui import clean
 from tui.present import words
 from tui.present.words import field, text
@@ -32,19 +32,12 @@ METRICS = (
     ("latency_p95", "latency P95"),
     ("probe_facts", "unseen wording"),
 )
-FACTS = (  # lists of a question row: name, sign, role
-    ("matched", "✔", "ok"),
-    ("missing", "✘", "bad"),
-    ("contradictions", "✘", "bad"),
-    ("forbidden", "✘", "bad"),
-    ("unsupported", "▲", "warn"),
-    ("confabulated", "▲", "warn"),
-)
-RIGHT = frozenset({"correct", "right", "pass", "ok"})
 POOR = 0.5  # unseen wording below this is said loudly
 
 Scores = Mapping[str, Any]
 WIDE = 90
+NOTED = 24  # cells: with fewer, what to do about a gate is not begun in its row
+NARROW_HEADS = {"base+retrieval": "base+pairs"}
 
 
 def systems(scores: Scores) -> list[str]:
@@ -140,10 +133,10 @@ def _cell(measure: object, wide: bool = True) -> Text:
     return text(shown, (f" [{rest}" if rest else "", "dim"))
 
 
-def table(scores: Scores, width: int) -> Text:
+def table(scores: Scores, width: int, *, brief: bool = False) -> Text:
     """Metrics down, systems across; at the right the gate, its verdict and, with room, a note.
 
-    Below `WIDE` only what has a gate is shown.
+    brief, and below `WIDE`: only what has a gate is shown.
     """
     names = systems(scores)
     if not names:
@@ -152,12 +145,13 @@ def table(scores: Scores, width: int) -> Text:
     first, column, right = (19, 16, 21) if wide else (18, 13, 19)
     if wide:  # five systems fit into 120 columns
         column = max(15, min(column, (width - first - right) // len(names)))
-    names = names[-max(1, (width - first - right) // column) :]
     judged = subject(scores)
+    names = _chosen(names, judged, max(1, (width - first - right) // column))
+    heads = HEADS if wide else NARROW_HEADS
     head = text(f"{'':<{first}}")
     for name in names:
         head.append(
-            f"{clean.line(HEADS.get(name, name), column - 2):<{column}}",
+            f"{clean.line(heads.get(name, name), column - 2):<{column}}",
             "title" if name == judged else "dim",
         )
     head.append("gate    verdict" if wide else "gate   verdict", "dim")
@@ -170,7 +164,7 @@ def table(scores: Scores, width: int) -> Text:
         gate = next((g for g in left if g.get("metric") == metric), None)
         if gate is not None:
             left.remove(gate)
-        elif not wide or all(v is None for v in values):
+        elif brief or not wide or all(v is None for v in values):
             continue
         line = text((f"{label:<{first}}", "" if gate else "dim"))
         for name, value in zip(names, values, strict=True):
@@ -179,14 +173,23 @@ def table(scores: Scores, width: int) -> Text:
                 cell.stylize("strong")
             line.append_text(cell)
         if gate is not None:
-            line.append_text(_judged(gate, wide))
+            room = width - first - column * len(names) - 21
+            line.append_text(_judged(gate, wide, noted=room >= NOTED))
         lines.append(words.fit(line, width))
     for gate in left:
         label = clean.line(gate.get("title") or gate.get("gate") or "", 40)
         room = first + column * len(names) + (8 if wide else 7)
         line = words.fit(text(f"{label}  ", (clean.line(gate.get("detail"), 120), "dim")), room - 1)
-        lines.append(words.fit(Text.assemble(line, " ", _judged(gate, wide, target=False)), width))
+        said = _judged(gate, wide, target=False, noted=width - room - 13 >= NOTED)
+        lines.append(words.fit(Text.assemble(line, " ", said), width))
     return Text("\n").join(lines)
+
+
+def _chosen(names: list[str], judged: str, room: int) -> list[str]:
+    """Those that fit, in their order: what it is held against first."""
+    weight = {judged: 0, "retrieval": 1, "previous": 2, "base": 3, "base+retrieval": 4}
+    kept = sorted(names, key=lambda n: weight.get(n, 5))[:room]
+    return [n for n in names if n in kept]
 
 
 def _value(scores: Scores, system: str, metric: str) -> Any:
@@ -196,7 +199,9 @@ def _value(scores: Scores, system: str, metric: str) -> Any:
     return field(field(scores, metric), system) if found is None else found
 
 
-def _judged(gate: Mapping[str, Any], wide: bool, *, target: bool = True) -> Text:
+def _judged(
+    gate: Mapping[str, Any], wide: bool, *, target: bool = True, noted: bool = True
+) -> Text:
     word, role = words.verdict(gate.get("verdict"))
     out = text()
     if target:
@@ -204,7 +209,7 @@ def _judged(gate: Mapping[str, Any], wide: bool, *, target: bool = True) -> Text
         out.append_text(words.fit(text((bound, "dim")), 7))
         out.append(" " if wide else "")
     out.append(f"{word:<13}", role)
-    if wide and (note := _note(gate)):
+    if wide and noted and (note := _note(gate)):
         out.append(note, "dim")
     return out
 
@@ -273,93 +278,3 @@ def causes(scores: Scores, width: int) -> Text | None:
             if part:
                 out.append(f"\n{words.hang(part, width, 2).rstrip()}", role)
     return out
-
-
-def failures(scores: Scores) -> list[Mapping[str, Any]]:
-    """Questions the judged system did not answer rightly, by category then id."""
-    found = [
-        q
-        for q in words.rows(scores, "questions")
-        if isinstance(q, Mapping)
-        and q.get("system") == subject(scores)
-        and str(q.get("grade", "")).lower() not in RIGHT
-    ]
-    return sorted(found, key=lambda q: (str(q.get("category")), str(q.get("id"))))
-
-
-def failure_row(question: Mapping[str, Any], width: int) -> Text:
-    grade = clean.line(question.get("grade") or "–", 24)
-    silent = grade == "not_attempted"
-    left = text(("◌ " if silent else "✘ ", "warn" if silent else "bad"))
-    left.append(clean.line(question.get("id") or "–", 40))
-    short = {"not_attempted": "not tried", "incorrect": "wrong"}.get(grade, grade)
-    return words.join(left, text((short, "dim")), width)
-
-
-def answer(question: Mapping[str, Any]) -> Text:
-    """One answer in full: question, answer with its markers coloured by class, what was wrong."""
-    category = clean.line(question.get("category") or "", 40).replace("_", " ")
-    grade = clean.line(question.get("grade") or "–", 24).replace("_", " ")
-    out = text((f"{grade}", "bad"), (f"  {category}", "dim"))
-    out.append("  deferred" if question.get("deferred") else "", "dim")
-    if question.get("cause"):
-        cause = str(question["cause"])
-        named = CAUSES[cause][0].lower() if cause in CAUSES else clean.line(cause, 40)
-        out.append(f"  {named.replace('_', ' ')}", "warn")
-    if question.get("question"):
-        out.append("\n\n")
-        out.append(clean.block(question["question"]), "title")
-    out.append("\n\n")
-    body, classes = _marked(question)
-    out.append_text(body)
-    for name in classes:
-        shape, role, meaning = MARKERS.get(name, ("·", "dim", ""))
-        out.append(f"\n\n{shape} " if name == classes[0] else f"\n{shape} ", role)
-        out.append(meaning or clean.line(name, 40), "dim")
-    if question.get("expected_answer"):
-        out.append("\n\nexpected\n", "dim")
-        out.append(clean.block(question["expected_answer"]))
-    for name, sign, role in FACTS:
-        found = question.get(name)
-        if isinstance(found, list | tuple) and found:
-            out.append(f"\n\n{name}", "dim")
-            for fact in found[:20]:
-                out.append(f"\n{sign} ", role)
-                out.append(clean.line(fact, 300))
-    for near in _nearest(question.get("nearest")):
-        out.append("\n\nnearest pair\n", "dim")
-        out.append(near)
-    return out
-
-
-def _nearest(found: object) -> list[str]:
-    """Nearest pairs as the evaluation stored them: a question, or rows with their answers."""
-    some = found if isinstance(found, list) else [found]
-    out = []
-    for pair in some[:3]:
-        if isinstance(pair, str) and pair:
-            out.append(clean.block(pair))
-        elif isinstance(pair, Mapping):
-            said = clean.block(pair.get("question") or pair.get("id") or "–")
-            out.append(f"{said}\n→ {clean.block(pair['answer'])}" if pair.get("answer") else said)
-    return out
-
-
-def _marked(question: Mapping[str, Any]) -> tuple[Text, list[str]]:
-    """The answer with each marker in its class's colour and sign; the classes met, in order."""
-    body = Text(clean.block(question.get("answer") or "") or "(empty answer)", end="")
-    classes: list[str] = []
-    position = 0
-    for marker in words.rows(question, "markers"):
-        name = str(field(marker, "class", ""))
-        shape, role, _ = MARKERS.get(name, ("·", "dim", ""))
-        shown = clean.line(field(marker, "text") or "")
-        start = body.plain.find(shown, position) if shown else -1
-        if start >= 0:
-            position = start + len(shown)
-            body.stylize(role, start, position)
-            body = Text.assemble(body[:position], (f" {shape}", role), body[position:], end="")
-            position += len(shape) + 1
-        if name not in classes:
-            classes.append(name)
-    return body, classes

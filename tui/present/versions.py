@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -13,11 +14,10 @@ from tui import clean
 from tui.desk.api import VersionRow
 from tui.present import words
 from tui.present.words import text
+from tui.widgets.pull_table.columns import Cell, Column, Piece
 
 ENVIRONMENTS = ("staging", "production")
-
-COLUMNS = ("", "version", "status", "live in", "gates", "accuracy", "cited", "fabricated", "deferral",
-           "P95", "base model", "snapshot")  # fmt: skip
+LABEL = 18  # cells of a field's name
 
 # screens and lines of their own
 ELSEWHERE = frozenset({"scores", "history", "approvals", "overrides", "number"})
@@ -27,36 +27,70 @@ TRACKED = ("model_version", "status", "base_model", "dataset_version", "created_
            "training_config", "eval_metrics")  # fmt: skip
 
 
-def cells(version: VersionRow, *, marked: bool = False) -> list[Text]:
-    """One cell for each of COLUMNS. marked: chosen for a comparison."""
-    live = bool(version.live_in)
-    word, role = words.verdict(version.verdict)
-    head = version.headline
-    return [
-        text(("▸", "key") if marked else ("●", "ok") if live else ("○", "dim")),
-        text((words.short_version(version.model_version), "strong" if live else "")),
-        text((clean.line(version.status, 20), "" if live else "dim")),
-        _environments(version.live_in),
-        text((word, role), (" ▲" if version.override else "", "warn")),
-        *(
-            text(words.percent(head.get(name)))
-            for name in ("accuracy", "citation_presence", "fabricated", "deferral")
-        ),
-        text(words.seconds(head.get("latency_p95"))),
-        text((clean.line(version.base_model, 80).rpartition("/")[2], "dim")),
-        text((clean.line(version.dataset_version, 60), "dim")),
-    ]
+def _state(version: VersionRow) -> Cell:
+    return [("●", "ok") if version.live_in else ("○", "dim")]
 
 
-def _environments(names: Sequence[str]) -> Text:
-    out = text()
-    for name in names:
-        out.append(" " if out.plain else "")
-        out.append(words.short_environment(name), "ok" if name == "production" else "accent")
-    return out if out.plain else text(("–", "faint"))
+def _name(version: VersionRow) -> Cell:
+    return [(words.short_version(version.model_version), "strong" if version.live_in else "")]
 
 
-def detail(values: Mapping[str, Any], reasons: Mapping[str, str | None] | None = None) -> Text:
+def _gates(version: VersionRow) -> Cell:
+    return [words.verdict(version.verdict), (" ▲" if version.override else "", "warn")]
+
+
+def _live(version: VersionRow) -> Cell:
+    out: list[Piece] = []
+    for name in version.live_in:
+        gap = " " if out else ""
+        role = "ok" if name == "production" else "accent"
+        out.append((gap + words.short_environment(name), role))
+    return out or [("–", "faint")]
+
+
+def _share(metric: str) -> Callable[[VersionRow], Cell]:
+    return lambda version: words.percent(version.headline.get(metric))
+
+
+def _quiet(value: Callable[[VersionRow], str]) -> Callable[[VersionRow], Cell]:
+    return lambda version: [(value(version), "dim")]
+
+
+def _snapshot(version: VersionRow) -> str:
+    return version.dataset_version.removeprefix("dataset-")
+
+
+def _figure(name: str, title: str, metric: str, rank: int) -> Column[VersionRow]:
+    return Column(name, title, _share(metric), rank, least=5, right=True, descending=True)
+
+
+COLUMNS: tuple[Column[VersionRow], ...] = (
+    Column("state", "", _state, 0, least=1, sorts=False),
+    Column("version", "version", _name, 0, least=8, most=24, descending=True),
+    Column("status", "status", _quiet(lambda v: v.status), 3, least=9, most=14),
+    Column("live", "live in", _live, 1, least=7, most=20, descending=True),
+    Column("gates", "gates", _gates, 2, least=8, most=16),
+    _figure("accuracy", "accuracy", "accuracy", 4),
+    _figure("cited", "cited", "citation_presence", 7),
+    _figure("fabricated", "fabricated", "fabricated", 5),
+    _figure("deferral", "deferral", "deferral", 8),
+    Column(
+        "p95", "P95", lambda v: words.seconds(v.headline.get("latency_p95")), 6, least=6, right=True
+    ),
+    Column("snapshot", "snapshot", _quiet(_snapshot), 9, least=15, most=40),
+    Column("base", "base model", _quiet(lambda v: v.base_model.rpartition("/")[2]), 10, least=12),
+    Column(
+        "made", "trained", _quiet(lambda v: words.moment(v.created_at)), 11, least=16, descending=True
+    ),
+    Column("by", "by", _quiet(lambda v: v.created_by), 12, least=6, most=20),
+)  # fmt: skip
+
+
+def detail(
+    values: Mapping[str, Any],
+    reasons: Mapping[str, str | None] | None = None,
+    width: int = 100,
+) -> Text:
     """Every tracked field, and for each environment whether promotion is possible now."""
     out = text()
     for environment, reason in (reasons or {}).items():
@@ -72,12 +106,18 @@ def detail(values: Mapping[str, Any], reasons: Mapping[str, str | None] | None =
     names = [n for n in TRACKED if n in values]
     names += [n for n in values if n not in TRACKED and n not in ELSEWHERE]
     for name in names:
-        lines = _value(values[name])
+        lines = [part for line in _value(values[name]) for part in _wrapped(line, width - LABEL)]
         label = clean.line(name, 40).replace("_", " ")
         for n, line in enumerate(lines):
-            out.append(f"{label if n == 0 else '':<18}", "dim")
+            out.append(f"{label if n == 0 else '':<{LABEL}}", "dim")
             out.append(f"{line}\n")
     return out
+
+
+def _wrapped(line: str, room: int) -> list[str]:
+    """Long values go on below themselves, under their own indent."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(line, max(20, room), subsequent_indent=indent) or [line]
 
 
 def _decided(out: Text, values: Mapping[str, Any]) -> None:
@@ -166,6 +206,14 @@ def trail(rows: Sequence[Mapping[str, Any]]) -> Text:
         if why := row.get("why"):
             out.append(words.hang(clean.line(why, 300), 86, 8), "dim")
     return out
+
+
+def card(markdown: str) -> str:
+    """A model card for reading: its metadata, which is for machines, stands at the end."""
+    head, found, rest = markdown.removeprefix("---\n").partition("\n---\n")
+    if not markdown.startswith("---\n") or not found:
+        return markdown
+    return f"{rest.strip()}\n\n## Metadata\n\n```yaml\n{head.replace('```', '')}\n```\n"
 
 
 def _short_json(value: object) -> str:

@@ -212,6 +212,8 @@ NEVER_ASKED: dict[str, Callable[[], Any]] = {
     "host.checked": lambda: None,
     "host.tunnels": tuple,
     "data.moving": lambda: None,
+    "lists.place": lambda: None,
+    "lists.stamp": lambda: 0,
 }
 
 

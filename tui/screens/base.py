@@ -125,6 +125,7 @@ class DeskScreen(Asks, Screen[None]):
     def on_mount(self) -> None:
         self.set_class(self.centre.production, "-production")
         self.call_after_refresh(self.reload)
+        self.set_timer(2.0, self.centre.settled)
 
     def on_screen_resume(self) -> None:
         if self.is_mounted:

@@ -16,15 +16,25 @@ from textual.widgets import OptionList, Static
 from tui import clean
 from tui.bindings import EVALUATE, bindings
 from tui.desk.api import VersionRow
-from tui.present import comparing, scores, words
+from tui.desk.api_opinions import OpinionsView
+from tui.present import answers, comparing, groups, opinions, scores, words
+from tui.present.answers import Question
+from tui.present.groups import By, Group
 from tui.present.words import field, text
 from tui.screens.base import DeskScreen
+from tui.screens.evaluate_answer import AnswerPage
 from tui.widgets.confirm import Choose, Confirm, Page
 from tui.widgets.lists import RowList
 from tui.widgets.pane import Pane
 
+HUGE = 160  # from here on the overview stands beside the answer
+HIGH = 50  # below this the table gives way to a list of groups
+
 
 class EvaluateScreen(DeskScreen):
+    """The list at the left shows answers, or groups of them: by cause or category. Enter on a group
+    lists its questions; esc leads back."""
+
     MODE = "evaluate"
     CSS_PATH = "evaluate.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVALUATE)
@@ -33,7 +43,12 @@ class EvaluateScreen(DeskScreen):
         super().__init__()
         self.version: str | None = None  # None: the newest evaluation
         self.scores: Mapping[str, Any] | None = None
-        self.failures: list[Mapping[str, Any]] = []
+        self.view = OpinionsView()
+        self.by: By | None = None
+        self.inside: str | None = None  # the key of the group whose questions are listed
+        self.everything = False  # right answers are listed too
+        self._groups: list[Group] = []
+        self._listed: list[Question] = []
         self._asked = False
 
     def body(self) -> ComposeResult:
@@ -46,14 +61,12 @@ class EvaluateScreen(DeskScreen):
                 yield RowList(id="list", empty="none: every answer was right")
             with Pane(id="answer"), VerticalScroll(id="answer-scroll"):
                 yield Static(id="answer-text")
-            with Pane(id="categories"), VerticalScroll(id="categories-scroll"):
-                yield Static(id="categories-text")
+            with Pane(id="overview"), VerticalScroll(id="overview-scroll"):
+                yield Static(id="overview-text")
 
     def on_mount(self) -> None:
         self.query_one("#systems", Pane).title("systems: per cent and 95 % interval")
-        self.query_one("#systems", Pane).subtitle("c: categories, and what to do")
-        self.query_one("#answer", Pane).title("answer")
-        self.query_one("#categories", Pane).title("categories, and what to do")
+        self.query_one("#overview", Pane).title("categories, causes, and what to do")
         self.query_one("#list").focus()
         self.redraw()
 
@@ -66,11 +79,20 @@ class EvaluateScreen(DeskScreen):
 
     def _scores_came(self, found: Mapping[str, Any] | None) -> None:
         self._asked = True
-        if found == self.scores and found is not None:
-            return
-        self.scores = found
-        self.failures = scores.failures(found) if found else []
-        self.redraw()
+        name = str(field(found, "version") or "")
+        if found is None or found != self.scores:
+            if name != str(field(self.scores, "version") or "") or not name:
+                self.by = self.inside = None
+                self.view = OpinionsView()
+            self.scores = found
+            self.redraw()
+        if name:  # they take longer than the scores, which do not wait for them
+            self.ask(lambda: self.desk.opinions.of(name), self._looked, group="opinions")
+
+    def _looked(self, view: OpinionsView) -> None:
+        if view != self.view and self.scores is not None:
+            self.view = view
+            self.redraw()
 
     def redraw(self) -> None:
         found = self.scores
@@ -89,27 +111,67 @@ class EvaluateScreen(DeskScreen):
         if loud is not None:
             probe.update(loud)
         self.query_one("#table", Static).update(
-            scores.table(found, self.size.width - (4 if self.wide else 2))
+            scores.table(
+                found,
+                self.size.width - (4 if self.wide else 2),
+                brief=self.by is not None and self.size.height < HIGH,
+            )
         )
-        self.query_one(RowList).fill(
-            [(str(n), partial(scores.failure_row, q)) for n, q in enumerate(self.failures)]
-        )
-        judged = scores.subject(found)
-        self.query_one("#failures", Pane).title(f"{len(self.failures)} not right ({judged})")
-        room = self.query_one("#categories-scroll").size.width or 44
-        todo = scores.actions(found)
-        page = scores.categories(found, room)
-        why = scores.causes(found, room)
-        if why is not None:
-            page.append("\n\n")
-            page.append_text(why)
-        if todo.plain:
-            page.append("\n\n")
-            page.append_text(todo)
-        self.query_one("#categories-text", Static).update(page)
+        # a list of groups has its own figures: on a small screen it takes the table's place
+        self.query_one("#systems").display = self.wide or self.by is None
+        self.set_class(self.size.width >= HUGE, "-huge")
+        self._groups = groups.grouped(found, self.by) if self.by else []
+        self._fill()
+        room = (self.query_one("#overview-scroll").size.width or 58) - 2
+        self.query_one("#overview-text", Static).update(self._overview(found, room, whole=True))
         self.crumb(words.short_version(field(found, "version") or ""))
         self._draw_answer()
         self.keys_changed()
+
+    def _fill(self) -> None:
+        found, pane = self.scores, self.query_one("#failures", Pane)
+        assert found is not None
+        group = self._inside()
+        if self.by and group is None:
+            self._listed = []
+            rows = [(g.key or "-", partial(groups.row, g, self.by)) for g in self._groups]
+            n = sum(len(g.failed) for g in self._groups)
+            pane.title(f"{n} not right, by {self.by}")
+            pane.subtitle("enter opens · esc back")
+            self.query_one(RowList).fill(rows)
+            return
+        self._listed = (
+            list(group.failed)
+            if group
+            else answers.answered(found)
+            if self.everything
+            else answers.failures(found)
+        )
+        n = len(self._listed)
+        what = "answers" if self.everything and not group else "not right"
+        pane.title(f"{group.title}: {n}" if group else f"{n} {what} ({scores.subject(found)})")
+        key = self.key
+        pane.subtitle("esc back" if group else f"{key('causes')} why · {key('all')} all")
+        self.query_one(RowList).fill(
+            [
+                (str(n), partial(answers.row, q, opinions.label_of(self.view, q)))
+                for n, q in enumerate(self._listed)
+            ]
+        )
+
+    def _inside(self) -> Group | None:
+        return next((g for g in self._groups if g.key == self.inside), None) if self.by else None
+
+    def _overview(self, found: Mapping[str, Any], room: int, *, whole: bool) -> Text:
+        """whole: categories and causes too, not only what to do and what others think."""
+        why = scores.causes(found, room) if whole else None
+        parts = [scores.categories(found, room)] if whole else []
+        parts += [why] if why is not None else []
+        todo = scores.actions(found)
+        parts += [todo] if todo.plain else []
+        said = opinions.agreement(self.view.agreement, room)
+        parts += [Text.assemble(("second opinions\n", "dim"), said)] if said is not None else []
+        return Text("\n\n").join(parts)
 
     def _empty(self) -> Text:
         if not self._asked:
@@ -126,13 +188,33 @@ class EvaluateScreen(DeskScreen):
             ".\nThis page then shows base, retrieval and tuned model side by side.",
         )
 
-    def _question(self) -> Mapping[str, Any] | None:
+    def _question(self) -> Question | None:
         chosen = self.query_one(RowList).chosen
-        return self.failures[int(chosen)] if chosen is not None else None
+        if chosen is None or not chosen.isdigit() or int(chosen) >= len(self._listed):
+            return None
+        return self._listed[int(chosen)]
+
+    def _group(self) -> Group | None:
+        """The highlighted one."""
+        if self.by is None or self._inside() is not None:
+            return None
+        chosen = self.query_one(RowList).chosen
+        return next((g for g in self._groups if (g.key or "-") == chosen), None)
 
     def _draw_answer(self) -> None:
-        question = self._question()
-        shown = scores.answer(question) if question else text(("nothing to show", "dim"))
+        found, pane = self.scores, self.query_one("#answer", Pane)
+        group, question = self._group(), self._question()
+        shown = text(("nothing to show", "dim"))
+        pane.title("answer")
+        if found is not None and group is not None and self.by:
+            room = self.query_one("#answer-scroll").size.width or 44
+            pane.title(self.by)
+            shown = groups.page(found, group, self.by, room - 1)
+            if self.by == "category" and self.size.width < HUGE:
+                rest = self._overview(found, room - 1, whole=False)
+                shown = Text("\n\n").join([shown, rest] if rest.plain else [shown])
+        elif question is not None:
+            shown = answers.answer(question, opinions.told(self.view, question))
         self.query_one("#answer-text", Static).update(shown)
 
     @on(OptionList.OptionHighlighted, "#list")
@@ -147,8 +229,15 @@ class EvaluateScreen(DeskScreen):
     # keys
 
     def why_not(self, action: str) -> str | None:
-        if action in ("open_answer", "categories", "flips", "report") and self.scores is None:
+        shown = ("open_answer", "causes", "categories", "all", "trace", "flips", "report")
+        if action in shown and self.scores is None:
             return "no evaluation is shown"
+        if action == "all" and self.by:
+            return "that is of the plain list; esc leads back to it"
+        if action == "trace" and self._question() is None:
+            return "no answer is highlighted"
+        if action == "trace" and not field(self.scores, "version"):
+            return "the answer is of no registered version"
         if action == "evaluate":
             if not field(self.scores, "version") and self.version is None:
                 return "no version to evaluate: train one first, then choose it on screen 6"
@@ -156,13 +245,66 @@ class EvaluateScreen(DeskScreen):
         return None
 
     def action_open_answer(self) -> None:
-        question = self._question()
-        if not self.refused("open_answer") and question is not None:
-            self.app.push_screen(Page("Answer", scores.answer(question)))
+        if self.refused("open_answer"):
+            return
+        group, question = self._group(), self._question()
+        if group is not None:
+            if not group.failed:
+                self.notify(f"{group.title}: none", markup=False, timeout=3)
+                return
+            self.inside = group.key
+            self._regrouped()
+        elif question is not None:
+            version = str(field(self.scores, "version") or "")
+            at = self._listed.index(question)
+            page = AnswerPage(version, self._listed, at, self.view, self._looked)
+            self.app.push_screen(page, self._left_at)
+
+    def _left_at(self, at: int | None) -> None:
+        if at is not None:
+            self.query_one(RowList).choose(str(at))
+
+    def action_causes(self) -> None:
+        self._group_by("causes", "cause")
 
     def action_categories(self) -> None:
-        if not self.refused("categories"):
-            self.toggle_class("-categories")
+        self._group_by("categories", "category")
+
+    def _group_by(self, action: str, by: By) -> None:
+        if not self.refused(action):
+            self.by = None if self.by == by and self.inside is None else by
+            self.inside = None
+            self._regrouped()
+
+    def _regrouped(self, choose: str | None = None) -> None:
+        rows = self.query_one(RowList)
+        rows.choose(None)
+        self.redraw()
+        rows.choose(choose)
+        self.call_after_refresh(self.redraw)  # the panes have their new sizes
+
+    def action_all(self) -> None:
+        if not self.refused("all"):
+            self.everything = not self.everything
+            self._regrouped()
+
+    def action_trace(self) -> None:
+        question = self._question()
+        if not self.refused("trace") and question is not None:
+            name = "/".join(
+                str(part)
+                for part in (field(self.scores, "version"), question["id"], question["system"])
+            )
+            self.app.call_later(self.centre.jump, "trace", "trace", name)
+
+    def go_back(self) -> bool:
+        if self.by is None:
+            return False
+        inside, self.inside = self.inside, None
+        if inside is None:
+            self.by = None
+        self._regrouped(inside)
+        return True
 
     def action_flips(self) -> None:
         found = self.scores
@@ -203,12 +345,6 @@ class EvaluateScreen(DeskScreen):
         from tui.screens.golden import GoldenScreen
 
         self.app.push_screen(GoldenScreen())
-
-    def go_back(self) -> bool:
-        if self.has_class("-categories"):
-            self.remove_class("-categories")
-            return True
-        return False
 
     def action_choose_version(self) -> None:
         self.ask(lambda: list(self.desk.versions()), self._choose, group="versions")

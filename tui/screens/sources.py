@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Input, OptionList, Static
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Static
 
 from tui import clean
 from tui.bindings import SOURCES, bindings
-from tui.desk.api import SourceRow, SourcesView, UnknownRow
+from tui.desk.api import SourceRow, UnknownRow
+from tui.desk.api_lists import ExampleRow
+from tui.desk.paged import Listed
 from tui.present import sources
 from tui.present.words import text
+from tui.screens.alias import AliasDialog
 from tui.screens.base import DeskScreen
-from tui.widgets.confirm import Ask, Choose
-from tui.widgets.lists import Row, RowList
+from tui.widgets.confirm import Ask
 from tui.widgets.login import Questions
 from tui.widgets.pane import Pane
-
-UNKNOWN, KNOWN = "unknown ", "known "  # before the id of a row: an id may stand in both lists
+from tui.widgets.pull_table import Order, PullTable
 
 
 class SourcesScreen(DeskScreen):
@@ -33,92 +34,147 @@ class SourcesScreen(DeskScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.view: SourcesView | None = None
-        self.wanted = ""
+        self._examples: tuple[str, Sequence[ExampleRow]] = ("", ())  # of which id
 
     def body(self) -> ComposeResult:
-        yield Input(placeholder="part of an id, name, address or example", id="filter")
         with Horizontal(id="panes"):
-            with Pane(id="sources"):
-                yield RowList(id="list", empty="The sources are loading…")
+            with Vertical(id="lists"):
+                with Pane(id="unknown"):
+                    yield PullTable(
+                        sources.UNKNOWN,
+                        order=Order("cited", descending=True),
+                        empty="No unknown source holds these words.",
+                        marks=False,
+                        id="unknown-table",
+                    )
+                with Pane(id="known"):
+                    yield PullTable(
+                        sources.KNOWN,
+                        order=Order("id"),
+                        empty=sources.EMPTY,
+                        marks=False,
+                        id="known-table",
+                    )
             with Pane(id="source"), VerticalScroll(id="scroll"):
                 yield Static(id="detail")
 
     def on_mount(self) -> None:
-        self.query_one("#sources", Pane).title("sources")
+        self.query_one("#unknown", Pane).title("unknown")
+        self.query_one("#known", Pane).title("known")
         self.query_one("#source", Pane).title("source")
-        self.query_one("#list").focus()
+        self.query_one("#unknown").display = False  # until there is one
+        self.unknown.show(Listed(lambda: self.desk.lists, "unknown", "source_id"))
+        self.known.show(Listed(lambda: self.desk.lists, "sources", "source_id"))
+        self.known.focus()
+
+    @property
+    def unknown(self) -> PullTable[UnknownRow]:
+        return self.query_one("#unknown-table", PullTable)
+
+    @property
+    def known(self) -> PullTable[SourceRow]:
+        return self.query_one("#known-table", PullTable)
+
+    @property
+    def table(self) -> PullTable[Any]:
+        """The list that is worked in."""
+        return self.unknown if self.has_class("-unknown") else self.known
 
     # what is shown
 
     def reload(self) -> None:
-        wanted = self.wanted
-        self.ask(lambda: self.desk.sources(wanted), self._came, group="sources")
+        self.unknown.reload()
+        self.known.reload()
 
-    def _came(self, view: SourcesView) -> None:
-        if view != self.view:
-            self.view = view
-            self.redraw()
+    @on(PullTable.Told)
+    def told(self, event: PullTable.Told) -> None:
+        table = event.table
+        pane = table.parent
+        if isinstance(pane, Pane):
+            pane.subtitle(table.state)
+        if table is self.unknown:
+            self._unknown_told()
         self.keys_changed()
 
-    def redraw(self) -> None:
-        view = self.view
-        if view is None:
+    def _unknown_told(self) -> None:
+        """Unknown ids come first, and go when the last one is settled."""
+        pane, table = self.query_one("#unknown", Pane), self.unknown
+        there = bool(table.total or table.text)
+        if there == pane.display:
             return
-        rows: list[Row] = []
-        if view.unknown:
-            rows.append((None, partial(sources.heading, "Unknown", len(view.unknown), None)))
-            rows += [(UNKNOWN + u.source_id, partial(sources.unknown_row, u)) for u in view.unknown]
-        total = None if not self.wanted and len(view.known) == view.total else view.total
-        rows.append((None, partial(sources.heading, "Known", len(view.known), total)))
-        rows += [(KNOWN + s.source_id, partial(sources.known_row, s)) for s in view.known]
-        if not view.known and not view.unknown:
-            hint = "Nothing matches." if self.wanted else sources.EMPTY
-            rows.append((None, lambda width: text((hint, "dim"))))
-        self.query_one(RowList).fill(rows)
-        self.query_one("#sources", Pane).subtitle(sources.summary(view))
+        pane.display = there
+        self.set_class(there, "-unknown")
+        (table if there else self.known).focus()
+        self._draw_detail()
+
+    def on_descendant_focus(self) -> None:
+        """The list that has the focus gets the room, and is what the keys are about."""
+        if self.known.has_focus_within or self.unknown.has_focus_within:
+            self.set_class(self.unknown.has_focus_within, "-unknown")
+            self._look()
+
+    def redraw(self) -> None:
+        for table in (self.unknown, self.known):
+            table.rows.forget(widths=False)
         self._draw_detail()
 
     @property
     def row(self) -> UnknownRow | SourceRow | None:
-        chosen, view = self.query_one(RowList).chosen, self.view
-        if chosen is None or view is None:
-            return None
-        if chosen.startswith(UNKNOWN):
-            wanted = chosen.removeprefix(UNKNOWN)
-            return next((u for u in view.unknown if u.source_id == wanted), None)
-        wanted = chosen.removeprefix(KNOWN)
-        return next((s for s in view.known if s.source_id == wanted), None)
+        found: UnknownRow | SourceRow | None = self.table.row
+        return found
 
     def _draw_detail(self) -> None:
         row = self.row
         width = (self.query_one("#scroll").size.width or 41) - 1
         drawn = text()
         if isinstance(row, UnknownRow):
-            drawn = sources.unknown_detail(row, width)
+            of, examples = self._examples
+            drawn = sources.unknown_detail(row, width, examples if of == row.source_id else ())
         elif row is not None:
             drawn = sources.known_detail(row, width)
         self.query_one("#detail", Static).update(drawn)
         self.crumb(clean.line(row.source_id, 60) if row else "")
 
-    @on(OptionList.OptionHighlighted, "#list")
-    def highlighted(self) -> None:
+    @on(PullTable.RowHighlighted)
+    def highlighted(self, event: PullTable.RowHighlighted) -> None:
+        if event.table is self.table:
+            self._look()
+
+    def _look(self) -> None:
+        """Show the highlighted row; the answers that cite an unknown one follow."""
         self._draw_detail()
         self.query_one("#scroll", VerticalScroll).scroll_home(animate=False)
         self.keys_changed()
+        row = self.row
+        if not isinstance(row, UnknownRow) or self._examples[0] == row.source_id:
+            return
+        name = row.source_id
+
+        def came(found: Sequence[ExampleRow]) -> None:
+            self._examples = (name, found)
+            self._draw_detail()
+
+        self.ask(lambda: self.desk.lists.examples(name), came, group="examples")
 
     def finds(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
-        rows = self.query_one(RowList)
-        for u in self.view.unknown if self.view else ():
-            name = clean.line(u.source_id, 120)
-            yield f"Unknown source: {name}", "", partial(rows.choose, UNKNOWN + u.source_id)
+        for u in self.unknown.rows.window.rows():
+            call = partial(self._go_to_unknown, u.source_id)
+            yield f"Unknown source: {clean.line(u.source_id, 120)}", "", call
+
+    def _go_to_unknown(self, source_id: str) -> None:
+        self.unknown.focus()
+        self.unknown.go_to_key(source_id)
+
+    def jump(self, word: str, name: str) -> None:
+        self.known.focus()
+        self.known.look_for(name)
 
     def why_not(self, action: str) -> str | None:
         row = self.row
         if action in ("resolve", "alias", "drop_source") and not isinstance(row, UnknownRow):
-            return (
-                "this is for unknown sources: they stand at the top of the list, if there are any"
-            )
+            if self.unknown.total:
+                return "this is for unknown sources: tab goes to them"
+            return "this is for unknown sources, and there is none"
         if action == "open_url" and not self._url(row):
             return "it has no http or https address"
         return None
@@ -129,30 +185,8 @@ class SourcesScreen(DeskScreen):
             return ""
         return row.proposed_url if isinstance(row, UnknownRow) else row.link
 
-    # the filter
-
-    def action_filter(self) -> None:
-        field = self.query_one("#filter", Input)
-        field.add_class("-open")
-        field.focus()
-
-    @on(Input.Changed, "#filter")
-    def typed(self, event: Input.Changed) -> None:
-        self.wanted = event.value.strip()
-        self.reload()
-
-    @on(Input.Submitted, "#filter")
-    def entered(self) -> None:
-        self.query_one("#list").focus()
-
     def go_back(self) -> bool:
-        field = self.query_one("#filter", Input)
-        if not field.has_class("-open"):
-            return False
-        field.value = ""
-        field.remove_class("-open")
-        self.query_one("#list").focus()
-        return True
+        return self.table.close_filter()
 
     # settling
 
@@ -180,35 +214,13 @@ class SourcesScreen(DeskScreen):
         row = self.row
         if self.refused("alias") or not isinstance(row, UnknownRow):
             return
-        view = self.view
-        domain = row.source_id.partition(":")[0]
-        near = self._nearest(row.source_id, [s.source_id for s in view.known] if view else [])
-        body = text(
-            (clean.line(row.source_id, 200), "strong"),
-            f"\nis another name of … (the nearest of {clean.line(domain, 40)} first; filter the list "
-            "with / to find others)",
-        )
-        rows = [(name, text(clean.line(name, 120))) for name in near]
 
         def store(to: str | None) -> None:
             if to:
                 call = lambda: self.desk.alias_source(row.source_id, to)  # noqa: E731
                 self.ask(call, lambda _: self._settled(row, f"leads to {to}"), group="settle")
 
-        self.app.push_screen(Choose("Another name", body, rows), store)
-
-    @staticmethod
-    def _nearest(source_id: str, known: list[str]) -> list[str]:
-        """Those of the same domain by likeness, then the others."""
-        from difflib import SequenceMatcher
-
-        domain, low = source_id.partition(":")[0], source_id.casefold()
-
-        def unlike(name: str) -> tuple[bool, float, str]:
-            ratio = SequenceMatcher(None, low, name.casefold()).ratio()
-            return name.partition(":")[0] != domain, -ratio, name
-
-        return sorted(known, key=unlike)[:50]
+        self.app.push_screen(AliasDialog(row.source_id, self.desk.lists.near), store)
 
     def action_drop_source(self) -> None:
         row = self.row

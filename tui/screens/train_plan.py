@@ -19,9 +19,9 @@ from tui import clean
 from tui.asking import Asks
 from tui.bindings import PLAN, bindings
 from tui.desk.api_plans import PlansDesk, PlanView, PreflightView, RecipeRow, Wish
-from tui.present import empty, planned
+from tui.present import empty, frame, planned
 from tui.present.words import text
-from tui.widgets.confirm import Ask, Choose
+from tui.widgets.confirm import Ask, Choose, Page
 from tui.widgets.lists import RowList
 from tui.widgets.pane import Pane
 
@@ -37,6 +37,7 @@ class PlanPage(Asks, ModalScreen[PlanView]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(PLAN),
         Binding("escape", "leave", "Cancel", show=False),
+        Binding("question_mark", "help", "Help", show=False),
     ]
 
     def __init__(self, there: PlansDesk) -> None:
@@ -131,14 +132,22 @@ class PlanPage(Asks, ModalScreen[PlanView]):
         else:
             drawn = text(("…", "dim"))
         self.query_one("#plan", Static).update(drawn)
-        starts = planned.verb(self.plan) if self.plan is not None else "starts"
-        hint = f"y {starts} · m smoke · p profile · o override · a accept · w why · esc"
+        starts = planned.verb(self.plan, self.preflight) if self.plan is not None else "starts"
+        hint = f"y {starts} · m smoke · p profile · o override · a accept · w why · ?"
         self.query_one("#plan-pane", Pane).subtitle(hint)
 
     # keys
 
     def action_leave(self) -> None:
         self.dismiss(None)
+
+    def action_help(self) -> None:
+        keys = self.centre.keymap.keys(PLAN)
+        width = min(90, self.app.size.width * 96 // 100 - 6)
+        body = frame.keys_page(
+            "Plan", "Looked at before it starts: nothing starts but by y", keys, width
+        )
+        self.app.push_screen(Page("Help", body))
 
     def action_down(self) -> None:
         self.query_one("#plan-scroll", VerticalScroll).scroll_page_down(animate=False)
@@ -223,6 +232,8 @@ class PlanPage(Asks, ModalScreen[PlanView]):
         elif self.plan.blocking:
             rules = ", ".join(self.plan.blocking)
             self._say(f"not before {rules} is mended or accepted: a accepts it with a reason")
+        elif planned.rows_at_fault(self.preflight):
+            self._say("not before the rows that the preflight names are mended")
         else:
             self.dismiss(self.plan)
 

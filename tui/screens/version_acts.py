@@ -10,6 +10,7 @@ from tui.present import comparing, moments, versions, words
 from tui.present.versions import ENVIRONMENTS
 from tui.present.words import text
 from tui.widgets.confirm import Ask, Choose, Confirm, Page
+from tui.widgets.markdown_page import MarkdownPage
 
 if TYPE_CHECKING:
     from tui.screens.versions import VersionsScreen
@@ -127,20 +128,25 @@ def look_back(screen: VersionsScreen) -> None:
 
     def answered(moment: str | None) -> None:
         if moment:
-            screen.ask(
-                lambda: screen.desk.live_at(moment),
-                lambda found: screen.app.push_screen(Page("At that time", moments.page(found))),
-                group="at",
-            )
+            show_moment(screen, moment)
 
     screen.app.push_screen(
         Ask("Look back", body, verb="looks", placeholder="2026-01-14T09:00", least=4), answered
     )
 
 
+def show_moment(screen: VersionsScreen, moment: str) -> None:
+    """What was live at a moment, as an operator writes it."""
+    screen.ask(
+        lambda: screen.desk.live_at(moment),
+        lambda found: screen.app.push_screen(Page("At that time", moments.page(found))),
+        group="at",
+    )
+
+
 def read_card(screen: VersionsScreen, name: str) -> None:
     def show(card: str) -> None:
-        screen.app.push_screen(Page(f"Model card of {name}", text(clean.block(card))))
+        screen.app.push_screen(MarkdownPage(f"Model card of {name}", versions.card(card)))
 
     screen.ask(lambda: screen.desk.model_card(name), show, group="card")
 

@@ -11,11 +11,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from tui import clean
 from tui.bindings import VERSIONS, bindings
 from tui.desk.api import VersionRow
+from tui.desk.paged import Listed
 from tui.present import versions, words
 from tui.present.versions import ENVIRONMENTS
 from tui.present.words import text
@@ -23,8 +24,8 @@ from tui.screens import version_acts
 from tui.screens.base import DeskScreen
 from tui.screens.evaluate import confirm_evaluation
 from tui.widgets.confirm import Ask, Choose, TypeName
-from tui.widgets.lists import RowTable
 from tui.widgets.pane import Pane
+from tui.widgets.pull_table import Order, PullTable
 
 Reasons = dict[str, str | None]
 
@@ -36,18 +37,23 @@ class VersionsScreen(DeskScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: Sequence[VersionRow] = ()
+        self.live: Mapping[str, str] = {}  # environment → the version live there
         self.events: Sequence[Mapping[str, Any]] = ()
         self._detail: Mapping[str, Any] = {}
         self._reasons: Reasons = {}
         self.returns: Reasons = {}  # environment → why no return is possible there, None if it is
-        self.marked: str | None = None
         self._asked = False
+        self._to_promote = ""  # as soon as it is under the cursor
 
     def body(self) -> ComposeResult:
         yield Static(id="empty")
         with Pane(id="list"):
-            yield RowTable(versions.COLUMNS, id="table")
+            yield PullTable(
+                versions.COLUMNS,
+                order=Order("version", descending=True),
+                empty="No version holds these words.",
+                id="table",
+            )
         with Horizontal(id="panes"):
             with Pane(id="detail"), VerticalScroll(id="detail-scroll"):
                 yield Static(id="detail-text")
@@ -57,30 +63,38 @@ class VersionsScreen(DeskScreen):
     def on_mount(self) -> None:
         self.query_one("#list", Pane).title("versions")
         self.query_one("#history", Pane).title("history")
-        self.query_one("#table").focus()
+        self.table.show(Listed(lambda: self.desk.lists, "versions", "model_version"))
+        self.table.focus()
         self.set_interval(3.0, self._poll)
         self.redraw()
+
+    @property
+    def table(self) -> PullTable[VersionRow]:
+        return self.query_one(PullTable)
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        return self.table.marks
 
     # what is shown
 
     def reload(self) -> None:
+        self.table.reload()
         self.ask(self._read, self._came, group="versions")
 
     def _poll(self) -> None:
         if self.in_sight:
             self.ask(self._read, self._came, group="versions-poll", poll=True)
 
-    def _read(self) -> tuple[list[VersionRow], list[Mapping[str, Any]], Reasons]:
-        rows = list(self.desk.versions())
-        live = {e for v in rows for e in v.live_in}
+    def _read(self) -> tuple[Mapping[str, str], list[Mapping[str, Any]], Reasons]:
+        live = self.desk.lists.live()
         returns = {e: self.desk.why_not_return(e) for e in ENVIRONMENTS if e in live}
-        return rows, [versions.as_row(r) for r in self.desk.history()], returns
+        return live, [versions.as_row(r) for r in self.desk.history()], returns
 
-    def _came(
-        self, found: tuple[Sequence[VersionRow], Sequence[Mapping[str, Any]], Reasons]
-    ) -> None:
-        changed = (list(found[0]), list(found[1])) != (list(self.rows), list(self.events))
-        self.rows, self.events, returns = found
+    def _came(self, found: tuple[Mapping[str, str], Sequence[Mapping[str, Any]], Reasons]) -> None:
+        live, events, returns = found
+        changed = (live, list(events)) != (self.live, list(self.events))
+        self.live, self.events = live, events
         if returns != self.returns:
             self.returns = returns
             self.keys_changed()
@@ -90,22 +104,28 @@ class VersionsScreen(DeskScreen):
             self.call_after_refresh(self.redraw)  # panes may have come into sight just now
             self._ask_detail()
 
+    @on(PullTable.Told)
+    def told(self) -> None:
+        table = self.table
+        self.query_one("#list", Pane).subtitle(table.state)
+        empty = table.total == 0 and not table.text
+        if empty != self.query_one("#empty").display:
+            self.redraw()
+            self.call_after_refresh(self.redraw)  # now the panes have their widths
+        self.keys_changed()
+
     def redraw(self) -> None:
-        empty = not self.rows
+        table = self.table
+        empty = not table.total and not table.text
         self.query_one("#empty").display = empty
         for name in ("#list", "#panes"):
             self.query_one(name).display = not empty
         if empty:
             self.query_one("#empty", Static).update(self._empty())
             return
-        if self.marked not in {v.model_version for v in self.rows}:
-            self.marked = None
-        self.query_one(RowTable).fill(
-            [
-                (v.model_version, versions.cells(v, marked=v.model_version == self.marked))
-                for v in self.rows
-            ]
-        )
+        table.rows.forget(widths=False)
+        if not table.rows.has_focus and self.focused is None:
+            table.focus()
         self.query_one("#history-text", Static).update(
             versions.history(self.events, self._history_width)
         )
@@ -117,7 +137,7 @@ class VersionsScreen(DeskScreen):
         return (self.query_one("#history-scroll").size.width or 41) - 1
 
     def _empty(self) -> Text:
-        if not self._asked:
+        if self.table.total is None:
             return text(("Reading the registry…", "dim"))
         return text(
             ("No version yet.\n\n", "strong"),
@@ -131,12 +151,25 @@ class VersionsScreen(DeskScreen):
 
     @property
     def version(self) -> VersionRow | None:
-        chosen = self.query_one(RowTable).chosen
-        return next((v for v in self.rows if v.model_version == chosen), None)
+        return self.table.row
 
-    @on(DataTable.RowHighlighted, "#table")
+    @on(PullTable.RowHighlighted)
     def highlighted(self) -> None:
         self._ask_detail()
+        self._draw_detail()
+        version = self.version
+        if version is not None and version.model_version == self._to_promote:
+            self._to_promote = ""
+            self.action_promote()
+
+    def jump(self, word: str, name: str) -> None:
+        if word == "at":
+            version_acts.show_moment(self, name)
+        elif word == "promote" and self.table.chosen == name:
+            self.action_promote()
+        else:
+            self._to_promote = name if word == "promote" else ""
+            self.table.go_to_key(name)
 
     def _ask_detail(self) -> None:
         version = self.version
@@ -172,16 +205,18 @@ class VersionsScreen(DeskScreen):
         pane.title(text((name, "strong"), (" ● live in production", "warn") if production else ""))
         if self._detail:
             self.query_one("#detail-text", Static).update(
-                versions.detail(self._detail, self._reasons)
+                versions.detail(
+                    self._detail,
+                    self._reasons,
+                    (self.query_one("#detail-scroll").size.width or 61) - 1,
+                )
             )
         self.crumb(name)
 
     def finds(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
-        table = self.query_one(RowTable)
-        for row, v in enumerate(self.rows):
-            where = ", ".join(v.live_in)
-            call = partial(table.move_cursor, row=row)
-            yield f"Version: {v.model_version}", where or v.status, call
+        for v in self.table.rows.window.rows():
+            call = partial(self.table.go_to_key, v.model_version)
+            yield f"Version: {v.model_version}", ", ".join(v.live_in) or v.status, call
 
     def why_not(self, action: str) -> str | None:
         version = self.version
@@ -189,7 +224,7 @@ class VersionsScreen(DeskScreen):
             return "there is no version yet"
         if action == "evaluate":
             return self.no_route()
-        if action == "roll_back" and not any(v.live_in for v in self.rows):
+        if action == "roll_back" and not self.live:
             return "nothing is live, so there is nothing to roll back"
         if action == "return_live":
             return self._why_no_return()
@@ -203,7 +238,7 @@ class VersionsScreen(DeskScreen):
         )
 
     def live_in(self, environment: str) -> str | None:
-        return next((v.model_version for v in self.rows if environment in v.live_in), None)
+        return self.live.get(environment)
 
     # promote
 
@@ -278,7 +313,7 @@ class VersionsScreen(DeskScreen):
     def action_roll_back(self) -> None:
         if self.refused("roll_back"):
             return
-        live = [e for e in ENVIRONMENTS if any(e in v.live_in for v in self.rows)]
+        live = [e for e in ENVIRONMENTS if e in self.live]
 
         def read() -> Reasons:
             return {e: self.desk.why_not_roll_back(e) for e in live}
@@ -345,7 +380,7 @@ class VersionsScreen(DeskScreen):
 
     # the rest
 
-    @on(DataTable.RowSelected, "#table")
+    @on(PullTable.RowSelected)
     def selected(self) -> None:
         self.action_open_scores()
 
@@ -372,15 +407,21 @@ class VersionsScreen(DeskScreen):
         version = self.version
         if self.refused("mark") or version is None:
             return
-        before, name = self.marked, version.model_version
-        if before is None:
-            self.marked = name
-            self.notify("m on another version compares the two", markup=False, timeout=3)
+        table, name = self.table, version.model_version
+        others = [m for m in self.marked if m != name]
+        if len(self.marked) == 2:
+            self._compare(*self.marked)
+        elif name in self.marked:
+            table.mark(name, False)
+        elif others:
+            self._compare(others[-1], name)
         else:
-            self.marked = None
-            if before != name:
-                version_acts.compare(self, before, name)
-        self.redraw()
+            table.mark(name)
+            self.notify("m on another version compares the two", markup=False, timeout=3)
+
+    def _compare(self, a: str, b: str) -> None:
+        self.table.unmark_all()
+        version_acts.compare(self, a, b)
 
     def action_look_back(self) -> None:
         version_acts.look_back(self)
@@ -403,8 +444,7 @@ class VersionsScreen(DeskScreen):
         if self.has_class("-history"):
             self.remove_class("-history")
             return True
-        if self.marked is not None:
-            self.marked = None
-            self.redraw()
+        if self.marked:
+            self.table.unmark_all()
             return True
         return False

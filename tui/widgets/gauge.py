@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from tui.desk.api import Gauge
 from tui.present import curves, host, jobs
+from tui.widgets.steady import lay_out_if_needed
 
 
 class HostGauge(Widget, can_focus=False):
@@ -33,7 +34,11 @@ class HostGauge(Widget, can_focus=False):
         self.predicted: int | None = None
 
     def on_mount(self) -> None:
-        self.set_interval(0.5, lambda: self.refresh(layout=True))
+        self.set_interval(0.5, self._again)
+
+    def _again(self) -> None:
+        self.refresh()
+        lay_out_if_needed(self)
 
     def render(self) -> Text:
         width, now = self.size.width or 40, self._source()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable, OptionList
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui.bindings import LISTS
@@ -122,75 +122,3 @@ class RowList(Finds, OptionList):
 
     def go_row(self, index: int) -> None:
         self.highlighted = index
-
-
-class RowTable(Finds, DataTable[Text]):
-    """A table of Text cells, one row a key."""
-
-    BINDINGS: ClassVar[list[BindingType]] = vi(
-        first="scroll_top", last="scroll_bottom", select="select_cursor"
-    )
-
-    DEFAULT_CSS = """
-    RowTable {
-        height: 1fr;
-        &, &:focus { background: transparent; background-tint: transparent; }
-        scrollbar-size-horizontal: 0;
-        &> .datatable--header { background: transparent; color: $text-muted; text-style: none; }
-        &> .datatable--header-hover { background: $surface; }
-        &> .datatable--even-row, &> .datatable--odd-row { background: transparent; }
-        &> .datatable--hover { background: $block-hover-background; }
-        &> .datatable--cursor {
-            background: $block-cursor-blurred-background;
-            color: $foreground;
-            text-style: none;
-        }
-    }
-    RowTable:focus > .datatable--cursor {
-        background: $block-cursor-background;
-        color: $block-cursor-foreground;
-    }
-    """
-
-    def __init__(self, columns: Sequence[str], *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)
-        self._names = columns
-
-    def on_mount(self) -> None:
-        for name in self._names:
-            self.add_column(Text(name), key=name or "mark")
-
-    def fill(self, rows: Sequence[tuple[str, Sequence[Text]]]) -> None:
-        """(key, cells) in order; the cursor stays on its key."""
-        keep = self.chosen
-        self.clear()
-        for key, cells in rows:
-            self.add_row(*cells, key=key)
-        if keep is not None and keep in self.rows:
-            self.move_cursor(row=self.get_row_index(keep))
-
-    @property
-    def chosen(self) -> str | None:
-        if not self.row_count:
-            return None
-        key: Any = self.coordinate_to_cell_key(self.cursor_coordinate).row_key
-        return str(key.value)
-
-    # finding
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        can = self.can_find(action)
-        return super().check_action(action, parameters) if can is None else can
-
-    def row_texts(self) -> Sequence[str]:
-        return [" ".join(c.plain for c in self.get_row(row.key)) for row in self.ordered_rows]
-
-    def shown(self) -> Shown:
-        rows = [[c.plain for c in self.get_row(row.key)] for row in self.ordered_rows]
-        return Shown(tuple(self._names), rows)
-
-    def row_now(self) -> int:
-        return self.cursor_row if self.row_count else -1
-
-    def go_row(self, index: int) -> None:
-        self.move_cursor(row=index)

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 
 from tui.widgets.lists import Row, RowList
+from tui.widgets.steady import Steady
 
 
 class LogPanel(Vertical):
@@ -41,7 +42,7 @@ class LogPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(can_focus=False):
-            yield Static("", markup=False)
+            yield Steady("", markup=False)
         yield RowList(empty="no marks: m marks a line")
 
     @property

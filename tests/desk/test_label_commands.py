@@ -1,0 +1,75 @@
+"""`qa eval label`, `labels` and `judge` as a script uses them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.registry import open_registry
+from tests.desk.test_memory_commands import qa
+from tests.evaluation.openai_server import OpenAIServer
+from tests.evaluation.test_opinions import scores
+
+
+@pytest.fixture
+def version() -> str:
+    from core.registry import evaluations, snapshots, versions
+    from tests.core.conftest import make_pair
+
+    with open_registry(seed=False) as reg:
+        frozen = snapshots.freeze(reg, [make_pair(0)])
+        name = versions.register(
+            reg, base_model="b", dataset_version=frozen.id, training_config={}
+        ).model_version
+        evaluations.save(reg, name, scores(4, 2))
+        return name
+
+
+def test_a_label_is_kept_and_listed(capsys: pytest.CaptureFixture[str], version: str) -> None:
+    code, out, _ = qa(capsys, "eval", "label", version, "q0", "Not attempted", "--who", "ann")
+    assert code == 0 and "q0  not_attempted  (tuned, by ann)" in out
+    code, out, _ = qa(capsys, "eval", "labels", version, "--json")
+    found = json.loads(out)
+    assert [(r["id"], r["label"], r["who"]) for r in found["rows"]] == [
+        ("q0", "not_attempted", "ann")
+    ]
+    assert found["opinions"]["labels"] == 1
+    code, out, err = qa(capsys, "eval", "labels", version, "--todo")
+    assert code == 0 and "q1" in out and "q0 " not in out and "1 answer is labelled" in err
+
+
+def test_what_is_no_label_is_refused_whole(
+    capsys: pytest.CaptureFixture[str], version: str, tmp_path: Path
+) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("id,label\nq1,correct\nq99,correct\n")
+    for given, code in (
+        (("q0", "nice"), 2),
+        (("q0",), 2),
+        (("q0", "correct", "--file", str(people)), 2),
+        (("--file", str(people)), 2),
+        (("q0", "correct", "--system", "nobody"), 2),
+    ):
+        assert qa(capsys, "eval", "label", version, *given)[0] == code, given
+    code, out, err = qa(capsys, "eval", "labels", version)
+    assert code == 0 and out == "" and "No answer of this evaluation is labelled yet" in err
+    people.write_text("id,label\nq1,correct\nq2,incorrect\n")
+    code, out, _ = qa(capsys, "eval", "label", version, "--file", str(people), "--json")
+    assert code == 0 and [r["question_id"] for r in json.loads(out)] == ["q1", "q2"]
+
+
+def test_a_judge_is_kept_and_shown_in_the_report(
+    capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    qa(capsys, "eval", "label", version, "q0", "incorrect")
+    with OpenAIServer(lambda asked: asked.answer("CORRECT")) as server:
+        given = ("eval", "judge", version, "--endpoint", server.url, "--model", "j")
+        code, out, _ = qa(capsys, *given, "--json")
+        assert code == 0 and json.loads(out)["kappa"]["key_facts"]["n"] == 4
+        asked = len(server.asked)
+        assert qa(capsys, *given)[0] == 0 and len(server.asked) == asked  # nothing is asked twice
+    code, out, _ = qa(capsys, "report", version)
+    assert code == 0 and "SECOND OPINIONS" in out.upper()
+    assert "never gates below a kappa of 0.6" in " ".join(out.split())

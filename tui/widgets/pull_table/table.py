@@ -1,0 +1,429 @@
+"""The table: asks its source for what is in sight, and takes up filter, order and news.
+
+Nothing waits for an answer: what is shown stays until the rows that replace it are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input
+
+from core.errors import QAError
+from tui import clean
+from tui.asking import Asks
+from tui.bindings import bindings
+from tui.keys.pull_table import PULL
+from tui.widgets.lists import vi
+from tui.widgets.pull_table.chooser import ColumnChooser
+from tui.widgets.pull_table.columns import Column
+from tui.widgets.pull_table.rows import Rows
+from tui.widgets.pull_table.source import Order, PageSource
+from tui.widgets.pull_table.window import PAGE, Window
+
+R = TypeVar("R")
+
+POLL_S = 2.0
+_ARROWS = {"down": "cursor_down", "up": "cursor_up", "home": "first", "end": "last",
+           "pagedown": "page_down", "pageup": "page_up"}  # fmt: skip
+_NOT_HERE = frozenset({"find_next", "find_previous"})  # a filter leaves only what is found
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer(Generic[R]):
+    """What there is for a filter and an order. place: where the row under the cursor is now."""
+
+    text: str
+    order: Order
+    stamp: Hashable
+    window: Window[R]
+    place: int | None
+
+
+class PullTable(Asks, Vertical, Generic[R]):
+    """`show(source)` fills it. The app it lives in has `threads` and `unexpected` (tui.asking)."""
+
+    DEFAULT_CSS = """
+    PullTable {
+        height: 1fr;
+        & > Input { display: none; border: none; height: 1; padding: 0 1; background: $panel; }
+        & > Input.-open { display: block; }
+        & > Input:focus { border: none; height: 1; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(b for b in vi(find="filter") if getattr(b, "action", "") not in _NOT_HERE),
+        *(Binding(key, action, show=False) for key, action in _ARROWS.items()),
+        *bindings(PULL),
+        Binding("escape", "close", show=False),
+    ]
+
+    class RowHighlighted(Message):
+        """Another row is under the cursor, or other values of the same row; None: there is none."""
+
+        def __init__(self, table: PullTable[Any], row: Any) -> None:
+            super().__init__()
+            self.table, self.row = table, row
+
+        @property
+        def control(self) -> PullTable[Any]:
+            return self.table
+
+    class RowSelected(RowHighlighted):
+        """Enter, or a double click."""
+
+    class MarksChanged(Message):
+        """keys: of the marked rows, in the order they were marked."""
+
+        def __init__(self, table: PullTable[Any], keys: tuple[str, ...]) -> None:
+            super().__init__()
+            self.table, self.keys = table, keys
+
+        @property
+        def control(self) -> PullTable[Any]:
+            return self.table
+
+    class Told(Message):
+        """`PullTable.state` reads otherwise than before."""
+
+        def __init__(self, table: PullTable[Any]) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> PullTable[Any]:
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[R]],
+        *,
+        order: Order = Order(),  # noqa: B008  frozen
+        empty: str = "nothing here",
+        hint: str = "words a row must hold; !word: must not",
+        marks: bool = True,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._columns, self._hint, self._gutter = columns, hint, marks
+        self._empty = empty
+        self._first_order = order
+        self.text = ""
+        self._stamp: Hashable = None
+        self._asking_page = False
+        self._said = ""
+        self._lit: R | None = None
+        self._wanted_key: str | None = None  # of the row to go to, until it was looked for
+
+    def compose(self) -> ComposeResult:
+        rows = Rows(self._columns, empty=self._empty, gutter=self._gutter)
+        rows.order = self._first_order
+        yield Input(placeholder=self._hint)
+        yield rows
+
+    def on_mount(self) -> None:
+        self.set_interval(POLL_S, self._poll)
+
+    @property
+    def rows(self) -> Rows[R]:
+        return self.query_one(Rows)
+
+    def focus(self, scroll_visible: bool = True, **_: Any) -> PullTable[R]:
+        self.rows.focus(scroll_visible)
+        return self
+
+    # what the screen around it may know
+
+    @property
+    def order(self) -> Order:
+        return self.rows.order
+
+    @property
+    def total(self) -> int | None:
+        """Rows that pass the filter; None before the first answer."""
+        return self.rows.window.total
+
+    @property
+    def row(self) -> R | None:
+        """The row under the cursor."""
+        return self.rows.window.row(self.rows.cursor)
+
+    @property
+    def chosen(self) -> str | None:
+        return self.rows.chosen
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        return tuple(self.rows.marks)
+
+    @property
+    def state(self) -> str:
+        """`10,000 · /failed · by accuracy ↓ · 2 marked`"""
+        parts = ["…" if self.total is None else f"{self.total:,}"]
+        parts += [f"/{clean.line(self.text, 30)}"] if self.text else []
+        if self.order != self._first_order:
+            title = next((c.title for c in self._columns if c.name == self.order.column), "")
+            parts.append(f"by {title} {'↓' if self.order.descending else '↑'}")
+        parts += [f"{len(self.marks)} marked"] if self.marks else []
+        return " · ".join(parts)
+
+    # asking
+
+    def show(self, source: PageSource[R]) -> None:
+        self.rows.source = source
+        self.reload()
+
+    def reload(self) -> None:
+        """Ask for everything again; the cursor stays on its row."""
+        self._turn_to(self.text, self.order)
+
+    def _turn_to(self, text: str, order: Order) -> None:
+        """What there is for a filter and an order; of several questions the newest counts.
+
+        The cursor stays on its row, or goes to the one that `go_to_key` asked for.
+        """
+        rows, source = self.rows, self.rows.source
+        if source is None:
+            return
+        keep = self._wanted_key
+        key = keep or rows.chosen
+        asked, page, line = rows.aim, rows.page, rows.aim - rows.top
+        other = keep is not None or (text, order) != (self.text, rows.order)
+        lost = 0 if text != self.text else asked  # where to go if the row is not there any more
+
+        def read() -> _Answer[R]:
+            stamp = (
+                source.stamp()
+            )  # first: what changes while this is read is news at the next look
+            start = source.page(0, PAGE, order, text) if text else ()
+            if (
+                text and len(start) < PAGE
+            ):  # all that pass: no need to count, or to look for the row
+                keys = [source.key(row) for row in start]
+                window: Window[R] = Window(len(keys))
+                window.put(0, start)
+                place = keys.index(key) if key in keys else None
+                return _Answer(text, order, stamp, window, place)
+            window = Window(source.count(text))
+            place = None if key is None else source.index_of(key, order, text)
+            top = (lost if place is None else place) - line
+            top = max(0, min(top, (window.total or 0) - page))
+            for number in window.numbers(top, top + page - 1):
+                window.put(number, source.page(number * PAGE, PAGE, order, text))
+            return _Answer(text, order, stamp, window, place)
+
+        def came(answer: _Answer[R]) -> None:
+            cursor = lost if answer.place is None else answer.place
+            top = cursor - line
+            if not other:  # the reader may have gone on meanwhile
+                cursor, top = cursor + rows.aim - asked, top + rows.top - (asked - line)
+            self.text, rows.order, self._stamp = answer.text, answer.order, answer.stamp
+            rows.problem = ""
+            if self._wanted_key == keep:
+                self._wanted_key = None
+            rows.show(answer.window, cursor, top, news=not other)
+            self._told()
+            self._pull()
+
+        self.ask(read, came, group="rows", failed=self._failed)
+
+    def _poll(self) -> None:
+        """Look whether anything has changed, while the screen is in sight."""
+        source = self.rows.source
+        if source is None or self.screen not in self.app.screen_stack:
+            return
+        self.ask(source.stamp, self._stamp_came, group="stamp", failed=self._failed, poll=True)
+
+    def _stamp_came(self, stamp: Hashable) -> None:
+        if stamp != self._stamp or self.rows.problem:
+            self.reload()
+
+    def _pull(self) -> None:
+        """Ask for the next page that is wanted; after it for the next one, until all are here."""
+        rows, source = self.rows, self.rows.source
+        if self._asking_page or source is None or rows.problem:
+            return
+        window, text, order, number = rows.window, self.text, rows.order, rows.wanted
+        if number is None:
+            return
+        self._asking_page = True
+
+        def came(found: Sequence[R]) -> None:
+            self._asking_page = False
+            if window is rows.window:  # else the answer to an older question
+                window.put(number, found)
+                rows.arrived()
+                self._told()
+            self.call_later(self._pull)
+
+        read = lambda: source.page(number * PAGE, PAGE, order, text)  # noqa: E731
+        self.ask(read, came, group="page", failed=self._failed)
+
+    def _failed(self, problem: QAError) -> None:
+        """Said below the rows; tried again at the next look."""
+        self._asking_page = False
+        self.rows.problem = clean.line(f"▲ the rows cannot be read: {problem.what}", 300)
+        self.rows.refresh()
+
+    def _told(self) -> None:
+        """Tell of another row under the cursor, and of another state."""
+        row = self.row
+        if row != self._lit and (row is not None or not self.total):
+            self._lit = row
+            self.post_message(self.RowHighlighted(self, row))
+        if self.state != self._said:
+            self._said = self.state
+            self.post_message(self.Told(self))
+
+    @on(Rows.Moved)
+    def _moved(self, event: Rows.Moved) -> None:
+        event.stop()
+        self._told()
+        self._pull()
+
+    # moving
+
+    def go_to_key(self, key: str) -> None:
+        """Put the cursor on a row by its key; a filter ends, as it might hide it."""
+        self._wanted_key = key
+        if not self.close_filter():
+            self.reload()
+
+    def action_cursor_down(self) -> None:
+        self.rows.go_to(self.rows.aim + 1)
+
+    def action_cursor_up(self) -> None:
+        self.rows.go_to(self.rows.aim - 1)
+
+    def action_first(self) -> None:
+        self.rows.go_to(0)
+
+    def action_last(self) -> None:
+        self.rows.go_to(self.rows.total - 1)
+
+    def action_page_down(self) -> None:
+        self.rows.turn_page(1)
+
+    def action_page_up(self) -> None:
+        self.rows.turn_page(-1)
+
+    def action_select(self) -> None:
+        row = self.row
+        if row is not None:
+            self.post_message(self.RowSelected(self, row))
+
+    @on(Rows.Opened)
+    def _opened(self, event: Rows.Opened) -> None:
+        event.stop()
+        self.action_select()
+
+    # marks
+
+    def action_mark_row(self) -> None:
+        if self._gutter and (key := self.chosen) is not None:
+            self.mark(key, key not in self.rows.marks)
+            self.action_cursor_down()
+
+    def mark(self, key: str, on: bool = True) -> None:
+        marks = self.rows.marks
+        if on:
+            marks[key] = None
+        else:
+            marks.pop(key, None)
+        self._marked()
+
+    def unmark_all(self) -> None:
+        self.rows.marks.clear()
+        self._marked()
+
+    def _marked(self) -> None:
+        self.rows.refresh()
+        self.post_message(self.MarksChanged(self, self.marks))
+        self._told()
+
+    # order and columns
+
+    def sort(self, column: str) -> None:
+        """Order by a column; asked again for the same one: the other way round."""
+        if column == self.order.column:
+            order = Order(column, not self.order.descending)
+        else:
+            order = Order(column, next(c.descending for c in self._columns if c.name == column))
+        self._turn_to(self.text, order)
+
+    def action_sort(self) -> None:
+        names = [c.name for c in self.rows.in_sight if c.sorts]
+        if names:
+            here = names.index(self.order.column) if self.order.column in names else -1
+            self.sort(names[(here + 1) % len(names)])
+
+    def action_turn(self) -> None:
+        if self.order.column:
+            self.sort(self.order.column)
+
+    @on(Rows.Header)
+    def _header(self, event: Rows.Header) -> None:
+        event.stop()
+        self.sort(event.column)
+
+    def action_columns(self) -> None:
+        rows = self.rows
+        seen = {c.name for c in rows.in_sight}
+        narrow = {c.name for c in self._columns} - seen - rows.hidden
+        self.app.push_screen(ColumnChooser(self._columns, rows.hidden, narrow, rows.forget))
+
+    # the filter
+
+    def action_filter(self) -> None:
+        field = self.query_one(Input)
+        field.add_class("-open")
+        self.rows.type_into(field)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.filter(event.value)
+
+    def look_for(self, text: str) -> None:
+        """Filter as if it had been typed, and stay in the rows."""
+        with self.prevent(Input.Changed):
+            self.query_one(Input).value = text
+        self.filter(text)
+
+    def filter(self, text: str) -> None:
+        """Only rows that `text` lets through; "" lets all through."""
+        if text.strip() != self.text:
+            self._turn_to(text.strip(), self.order)
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(Input).remove_class("-open")
+        self.rows.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "close":  # with no filter, esc belongs to whatever is around the table
+            return bool(self.text) or self.query_one(Input).has_class("-open")
+        return True
+
+    def action_close(self) -> None:
+        self.close_filter()
+
+    def close_filter(self) -> bool:
+        """End the filter; False if there was none."""
+        field = self.query_one(Input)
+        was = bool(self.text) or field.has_class("-open")
+        field.remove_class("-open")
+        with self.prevent(Input.Changed):
+            field.value = ""
+        if was:
+            self.filter("")
+            self.rows.focus()
+        return was
