@@ -118,12 +118,19 @@ def run(
 
     def ask(name: str, pairs: Sequence[Pair]) -> None:
         asked = questions(pairs)
-        results[name] = scorer.score(asked, model.answers([q.question for q in asked]))
+        texts = [q.question for q in asked]
+        said = model.answers(texts)
+        results[name] = scorer.score(asked, said)
+        for r, p in zip(results[name], model.sure(texts, said), strict=True):
+            r["sure"] = round(p, 4)
 
     def probe(tokens: int, loss: float) -> None:
         ask("unseen", drawn.unseen)
         curve.append({"tokens": tokens, "loss": round(loss, 4), **shares(results["unseen"])})
         print(json.dumps(curve[-1]), flush=True)
+        if out:  # a run that is cut off leaves what it has found
+            _write(out / "curve.json", curve)
+            _write(out / "answers.json", results)
 
     marks = {max(1, round(steps * (n + 1) / probes)): probe for n in range(probes)}
     tokens = model.fit(encoded, strategy, seed, marks)
@@ -147,10 +154,14 @@ def run(
         "curve": curve,
     }
     if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "summary.json").write_text(json.dumps(summary, indent=1))
-        (out / "answers.json").write_text(json.dumps(results, indent=1))
+        _write(out / "summary.json", summary)
+        _write(out / "answers.json", results)
     return summary
+
+
+def _write(path: Path, found: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -130,6 +130,30 @@ class Model:
         self.peft.train()
         return [said[n] for n in range(len(asked))]
 
+    def sure(self, asked: Sequence[str], said: Sequence[str], batch: int = 8) -> list[float]:
+        """Of each answer, the probability of its least probable token; 1.0 for an empty one."""
+        torch = self.torch
+        found: list[float] = []
+        self.peft.eval()
+        for at in range(0, len(asked), batch):
+            rows = [
+                self.encode(q, a) for q, a in zip(asked[at : at + batch], said[at:], strict=False)
+            ]
+            width = max(len(ids) for ids, _ in rows)
+            pad = self.tokenizer.pad_token_id
+            ids = torch.tensor([i + [pad] * (width - len(i)) for i, _ in rows])
+            mask = torch.tensor([[1] * len(i) + [0] * (width - len(i)) for i, _ in rows])
+            with torch.no_grad():
+                out = self.causal.model(input_ids=ids, attention_mask=mask, use_cache=False)
+                for n, (tokens, labels) in enumerate(rows):
+                    first = next(k for k, la in enumerate(labels) if la != IGNORED)
+                    hidden = out.last_hidden_state[n, first - 1 : len(tokens) - 1]
+                    odds = self.causal.lm_head(hidden).float().softmax(-1)
+                    picked = odds[range(len(tokens) - first), tokens[first:]]
+                    found.append(float(picked[:-1].min()) if len(picked) > 1 else 1.0)
+        self.peft.train()
+        return found
+
 
 def _said(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}

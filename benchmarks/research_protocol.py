@@ -54,6 +54,7 @@ STRATEGIES: dict[str, Strategy] = {
     "forms-20-batch-8": Strategy(batch=8),
     "forms-24": Strategy(forms=24),
     "forms-24-long": Strategy(forms=24, epochs=1.5),
+    "forms-32": Strategy(forms=32),
     "no-mechanical": Strategy(families=REAL, epochs=1.36),
     "mechanical": Strategy(families=MECHANICAL),
     "pilot": PILOT,

@@ -13,7 +13,7 @@ from core.pairs import Pair
 
 BORROWED = "borrowed"
 Candidate = tuple[Pair, Wording]
-TURN = {"ask": 3, "fact": 4, "model": 3, "borrowed": 2}
+TURN = {"ask": 4, "fact": 6, "model": 3, "borrowed": 2}
 """Wordings a family gives in one turn, where it is not 1: true paraphrases before mechanical ones."""
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from core import citations
 from core.augment.about import about
+from core.augment.rows import row
+from core.augment.templates import Wording
 from core.augment.verify import verified, wording_faults
 from core.pairs import Message, Pair
 from tests.augment.conftest import make_pair
@@ -65,3 +67,22 @@ def test_reasons_are_in_words() -> None:
     assert wording_faults("How much RAM?", PAIR, about(PAIR)) == ("it does not name Tern",)
     assert wording_faults("", PAIR, about(PAIR))[0] == "empty, or too long"
     assert "it holds a marker" in wording_faults("Tern <<SRC:a:b>>", PAIR, about(PAIR))
+
+
+FLAVOR = make_pair(answer="The tern2 flavor of Tern has 64 vCPUs and 500 GB of RAM.")
+
+
+def written(question: str, family: str) -> Pair:
+    return row(FLAVOR, Wording(family, 1, question))
+
+
+@given(st.sampled_from(["Which flavor of Tern has 64 vCPUs?", "Which Tern flavor has 500 GB?"]))
+def test_a_person_may_give_one_value_to_ask_for_another(question: str) -> None:
+    assert verified(FLAVOR, written(question, "fact:flavor")).ok
+    assert not verified(FLAVOR, written(question, "ask:flavor")).ok
+    assert not verified(FLAVOR, written(question, "model")).ok
+
+
+def test_a_person_may_give_neither_all_values_nor_another_number() -> None:
+    for question in ("Has Tern a tern2 with 64 vCPUs and 500 GB?", "Which Tern flavor has 32?"):
+        assert not verified(FLAVOR, written(question, "fact:flavor")).ok
