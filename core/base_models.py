@@ -17,7 +17,6 @@ import difflib
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -27,14 +26,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from core import locations
+from core.base_manifest import FORM, MANIFEST, manifest, sha256
 from core.errors import DiskFull, EnvironmentProblem, MissingComponent, UsageError
-from core.jobdir import write_atomic
 
-MANIFEST = "manifest.json"
-FORM = 2  # counted up when make_model makes something else; an older one is made anew
 Progress = Callable[[str, int, int], None]  # phase, done, total (bytes, or steps where small)
 
 
@@ -172,28 +169,6 @@ def check(path: Path) -> str:
     return ""
 
 
-def manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a model directory; {} where there is none."""
-    file = path / MANIFEST
-    if not file.exists():
-        return {}
-    data = json.loads(file.read_text("utf-8"))
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    return data
-
-
-def write_manifest(path: Path, **about: Any) -> None:
-    """Record size and sha256 of every file in `path`, together with `about`."""
-    files = {
-        f.name: {"bytes": f.stat().st_size, "sha256": sha256(f)}
-        for f in sorted(path.iterdir())
-        if f.is_file() and f.name != MANIFEST
-    }
-    text = json.dumps({**about, "form": FORM, "files": files}, indent=1, ensure_ascii=False)
-    write_atomic(path / MANIFEST, text.encode())
-
-
 def identity(path: Path) -> dict[str, str]:
     """sha256 of weights, tokenizer and chat template, for the record of a training run.
 
@@ -224,11 +199,6 @@ def make_tiny(directory: Path) -> Path:
     from core.training import make_model
 
     return make_model.tiny(Path(directory))
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 # ---- making one ----------------------------------------------------------------------------

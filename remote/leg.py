@@ -21,7 +21,7 @@ from remote.authentication.keys import KeyRing
 from remote.authentication.login import Login
 from remote.dialling import connected
 from remote.helper_client import plain
-from remote.hosts import LoginOptions
+from remote.hops import LoginOptions
 from remote.trust.host_keys import HostKeys
 
 HANDSHAKE_S = 15.0

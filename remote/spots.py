@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from remote.hosts import Host, LoginOptions
+from remote.hops import LoginOptions
+from remote.hosts import Host
 from remote.leg import Spot
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from core import locations
-from remote.hosts import Host, Jump
+from remote.hops import Jump
+from remote.hosts import Host
 from tests.conftest import require
 
 JUMP_ALIAS, HOST_ALIAS = "jump.openssh", "gh200.openssh"

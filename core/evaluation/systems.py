@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core import base_models
+from core import base_manifest, base_models
 from core.errors import NotFound, RegistryError, UsageError
 from core.evaluation import augment, retrieval
 from core.evaluation.decode import REVISION
@@ -27,7 +27,7 @@ def about(name: str, plan: Plan) -> dict[str, Any]:
 
     Not the system's name: yesterday's tuned version is today's previous one.
     """
-    pairs = [base_models.sha256(p) for p in plan.pairs] if "retrieval" in name else []
+    pairs = [base_manifest.sha256(p) for p in plan.pairs] if "retrieval" in name else []
     if name == "retrieval":
         return {"pairs": pairs, "threshold": retrieval.THRESHOLD}
     out = _served(name, plan) if plan.engine == "endpoint" else _loaded(name, plan)
@@ -51,8 +51,8 @@ def _loaded(name: str, plan: Plan) -> dict[str, Any]:
     return {
         "base_model": base.name,
         **base_models.identity(base),
-        "chat_template": base_models.sha256(template) if template.is_file() else None,
-        "adapter": base_models.sha256(weights) if weights and weights.is_file() else None,
+        "chat_template": base_manifest.sha256(template) if template.is_file() else None,
+        "adapter": base_manifest.sha256(weights) if weights and weights.is_file() else None,
         "dtype": plan.dtype,
         "max_new_tokens": plan.max_new_tokens,
         "decoder": REVISION,
@@ -145,7 +145,7 @@ def registered(version: str) -> tuple[str, Path]:
         where = f"it is registered at {found.adapter_path}" if found.adapter_path else ""
         raise UsageError(f"{version} needs an adapter, which is not here", why=where, try_next=hint)
     weights = folder / "adapter_model.safetensors"
-    there = base_models.sha256(weights) if weights.is_file() else None
+    there = base_manifest.sha256(weights) if weights.is_file() else None
     if found.adapter_sha256 and there != found.adapter_sha256:
         raise UsageError(
             f"{folder}: not the adapter that was registered as {version}",

@@ -7,6 +7,7 @@ One Registry belongs to one thread. Every change is one transaction together wit
 `sqlite_utils` is imported only when there is a migration to apply.
 """
 
-from core.registry.store import Registry, open_registry
+from core.registry.opening import open_registry
+from core.registry.store import Registry
 
 __all__ = ["Registry", "open_registry"]

@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.registry import audit, reconcile, snapshots
-from core.registry.store import Registry, open_registry
+from core.registry.opening import open_registry
+from core.registry.store import Registry
 
 _INVARIANTS = {
     "a version is deployed without being live, or live without being deployed": (

@@ -17,7 +17,8 @@ from core.errors import NotFound, QAError, Refused, RegistryError
 from core.registry import health, snapshots
 from core.registry.copying import copy_file, sync_to_disk
 from core.registry.marks import forget_head
-from core.registry.store import Registry, open_registry, translated
+from core.registry.opening import open_registry
+from core.registry.store import Registry, translated
 
 HOLD_S = 2.0  # how long somebody else's short use of the file is waited for
 

@@ -10,7 +10,7 @@ from typing import Any
 from core.errors import RegistryError
 from core.jobdir import write_atomic
 from core.registry.ledger import MAX_BLOCKS, Head
-from core.registry.store import mark_path
+from core.registry.opening import mark_path
 
 
 @dataclass(frozen=True, slots=True)

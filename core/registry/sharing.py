@@ -43,7 +43,9 @@ from core.registry.ledger import (
     root_of,
 )
 from core.registry.marks import Mark, mark_of, write_mark
-from core.registry.store import MIGRATIONS, Registry, clean, open_registry, utc_now
+from core.registry.migrations_known import MIGRATIONS
+from core.registry.opening import open_registry
+from core.registry.store import Registry, clean, utc_now
 
 TRIES = 12
 _SEEDED = ("sources.sample",)  # what every registry begins with, by itself

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import Cancelled
-from core.registry.store import Registry, open_registry
+from core.registry.opening import open_registry
+from core.registry.store import Registry
 
 T = TypeVar("T")
 _Work = tuple[Future[Any], Callable[[Registry], Any]]

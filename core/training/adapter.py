@@ -17,15 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import base_models
+from core import base_manifest
 from core.jobdir import write_atomic
+from core.training.adapter_files import ABOUT, ADDITION, CONFIG, TEMPLATE, WEIGHTS
 from core.training.recipe import Recipe
-
-WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
-ABOUT = "about.json"
-TEMPLATE = "chat_template.jinja"
-ADDITION = "addition"  # what was trained beside an earlier adapter, alone
 
 
 def save(
@@ -62,7 +57,7 @@ def save(
     describe(temp, parts=parts)
     shutil.rmtree(folder, ignore_errors=True)
     temp.rename(folder)
-    return base_models.sha256(folder / WEIGHTS)
+    return base_manifest.sha256(folder / WEIGHTS)
 
 
 def describe(folder: Path, *, parts: Sequence[Path] = ()) -> None:
@@ -75,10 +70,10 @@ def describe(folder: Path, *, parts: Sequence[Path] = ()) -> None:
     about = {
         "base_model": files.base,
         "rank": files.rank,
-        "chat_template_sha256": base_models.sha256(template) if template.is_file() else None,
-        "sum_of": [{"adapter": p.name, "sha256": base_models.sha256(p / WEIGHTS)} for p in parts],
+        "chat_template_sha256": base_manifest.sha256(template) if template.is_file() else None,
+        "sum_of": [{"adapter": p.name, "sha256": base_manifest.sha256(p / WEIGHTS)} for p in parts],
         "files": {
-            name: base_models.sha256(folder / name)
+            name: base_manifest.sha256(folder / name)
             for name in (WEIGHTS, CONFIG, TEMPLATE, "recipe.yaml")
             if (folder / name).is_file()
         },

@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import base_models
+from core import base_manifest
 from core.errors import EnvironmentProblem, MissingComponent, UsageError
 from core.registry.precheck import header_fault, read_header
-from core.training.adapter import ABOUT, CONFIG, WEIGHTS
+
+# the files of an adapter's folder
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+ABOUT = "about.json"
+TEMPLATE = "chat_template.jinja"
+ADDITION = "addition"  # what was trained beside an earlier adapter, alone
 
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth", "adapter_model.pkl")
 
@@ -95,7 +101,7 @@ def check_hashes(files: AdapterFiles) -> list[str]:
         path = files.folder / Path(str(name)).name  # a name, never a path out of the folder
         if not path.is_file():
             wrong.append(f"{name} is missing")
-        elif base_models.sha256(path) != digest:
+        elif base_manifest.sha256(path) != digest:
             wrong.append(f"{name} was changed since it was written")
     return wrong
 

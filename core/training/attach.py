@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from core.errors import EnvironmentProblem, JobFailed, MissingComponent, UsageError
 from core.training import experts, four_bit, refusals, sharding, weights
-from core.training.adapter import WEIGHTS
+from core.training.adapter_files import WEIGHTS
 from core.training.attention import attention as attention
 from core.training.environment import device, dtype
 from core.training.experts import Adapted, Targets

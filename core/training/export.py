@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import base_models
+from core import base_manifest, base_models
 from core.errors import DiskFull, MissingComponent, UsageError
 from core.jobdir import write_atomic
-from core.training.adapter import TEMPLATE, describe
-from core.training.adapter_files import AdapterFiles, read
+from core.training.adapter import describe
+from core.training.adapter_files import TEMPLATE, AdapterFiles, read
 from core.training.failures import recognise
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def base_of(adapters: Sequence[AdapterFiles], base: str | None) -> Path:
 
 def _same(given: str, found: Path, named: str) -> bool:
     """By name, by directory name, by path, or by the name the model's manifest has."""
-    names = {given, str(found), found.name, str(base_models.manifest(found).get("name") or "")}
+    names = {given, str(found), found.name, str(base_manifest.manifest(found).get("name") or "")}
     return bool({named, Path(named).name} & names)
 
 
@@ -88,7 +88,7 @@ def merged(
         about = merging.record(parts, adapters[0].base or source.name, source, found, check)
         write_atomic(temp / merging.RECORD, json.dumps(about, indent=1).encode())
         write_atomic(temp / "README.md", _card(about).encode())
-        base_models.write_manifest(temp, name=out.name, source=f"{source.name} with adapters")
+        base_manifest.write_manifest(temp, name=out.name, source=f"{source.name} with adapters")
     return about
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import base_models
+from core import base_manifest, base_models
 from core.errors import UsageError
 from core.training import (
     adapter_fit,
@@ -111,7 +111,7 @@ def settle(request: Request) -> Given:
         watch = watched.settle(request, recipe, known, mix.negatives if mix else ())
         notes += watch.notes
     identity = base_models.identity(base)
-    data_sha256 = base_models.sha256(request.data)
+    data_sha256 = base_manifest.sha256(request.data)
     earlier = strategies.identity_of(request.previous_data)
     run_id = checkpoints.fingerprint(
         recipe.resolved(),

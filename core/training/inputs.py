@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from core import base_models
+from core import base_manifest
 from core.errors import EnvironmentProblem, UsageError
 from core.training.recipe import Recipe
 
@@ -48,7 +48,7 @@ def check_base(base: Path, recipe: Recipe) -> str:
 
 def revision(base: Path) -> str:
     """The commit of a directory that `hf download` wrote, or of a snapshot in its cache; else ""."""
-    about = base_models.manifest(base).get("revision")
+    about = base_manifest.manifest(base).get("revision")
     if isinstance(about, str) and about:
         return about
     if base.parent.name == "snapshots":

@@ -22,8 +22,7 @@ import torch
 
 from core.errors import EnvironmentProblem, UsageError
 from core.jobdir import write_atomic
-from core.training.adapter import CONFIG, WEIGHTS
-from core.training.adapter_files import AdapterFiles, read
+from core.training.adapter_files import CONFIG, WEIGHTS, AdapterFiles, read
 
 _EXPERTS = re.compile(r"\.experts(\.base_layer)*$")
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core import base_models
+from core import base_manifest
 
 # ChatML, one turn after the other, without the model's own default system prompt, which costs 22
 # tokens a row and says nothing about ACCESS. The line break stands before a turn, not after it, so
@@ -56,10 +56,10 @@ def from_gguf(gguf: Path, out: Path, source: str) -> Path:
     tokenizer.model_max_length = config.max_position_embeddings
     _save(model, tokenizer, out)
     _say("convert", 3, 4)
-    base_models.write_manifest(
+    base_manifest.write_manifest(
         out,
         name="smollm2-135m",
-        source={"package": source, "file": name, "sha256": base_models.sha256(gguf)},
+        source={"package": source, "file": name, "sha256": base_manifest.sha256(gguf)},
         licence="Apache-2.0 (SmolLM2-135M-Instruct)",
         architecture="MistralForCausalLM, bfloat16, weights dequantised from Q4_1",
         chat_template=TEMPLATE_NOTE,
@@ -94,7 +94,7 @@ def tiny(out: Path) -> Path:
         torch.manual_seed(0)
         model: Any = MistralForCausalLM(config).to(torch.bfloat16)
     _save(model, tokenizer, out)
-    base_models.write_manifest(
+    base_manifest.write_manifest(
         out,
         name="tiny",
         source="random weights, seed 0",

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from core import base_models
+from core import base_manifest, base_models
 from core.errors import EnvironmentProblem, UsageError
 from core.training import lowrank, survival
-from core.training.adapter import WEIGHTS
-from core.training.adapter_files import read
+from core.training.adapter_files import WEIGHTS, read
 from core.training.lowrank import Factors
 from core.training.recipe import Recipe
 from core.training.survival import Survival
@@ -171,7 +170,7 @@ def record(
                 "adapter": p.adapter.name,
                 "weight": p.weight,
                 "rank": read(p.adapter).rank,
-                "sha256": base_models.sha256(p.adapter / WEIGHTS),
+                "sha256": base_manifest.sha256(p.adapter / WEIGHTS),
             }
             for p in parts
         ],

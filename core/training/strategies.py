@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core import base_models
+from core import base_manifest
 from core.errors import UsageError
 from core.pairs import Message, Pair
 from core.training import data, replay
@@ -186,7 +186,7 @@ def rows_for(
 
 def identity_of(previous: Path | None) -> str:
     """sha256 of the earlier pairs, for the identity of a run; "" without."""
-    return base_models.sha256(previous) if previous is not None else ""
+    return base_manifest.sha256(previous) if previous is not None else ""
 
 
 def _slowed(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:

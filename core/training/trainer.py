@@ -19,7 +19,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
 from core.training import four_bit, packing, sharding
-from core.training.adapter import WEIGHTS
+from core.training.adapter_files import WEIGHTS
 from core.training.attach import Attached
 from core.training.batches import ByLength
 from core.training.data import IGNORED, Row

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from core.errors import AuthenticationFailed
 from remote.authentication.ssh_agent import AgentError, AgentKey, SSHAgent, key_type
 from remote.helper_client import plain
-from remote.hosts import LoginOptions
+from remote.hops import LoginOptions
 from remote.trust.certificates import CERT, Certificate, read_certificate, read_certificate_blob
 
 MAX_KEY_FILE = 1 << 16

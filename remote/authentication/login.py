@@ -20,7 +20,7 @@ from remote.authentication.keys import KeyRing, Keys, Locked, Offer
 from remote.authentication.ssh_agent import CERT, AgentError
 from remote.authentication.userauth import HungUp, Prompts, Reply, UserAuth
 from remote.helper_client import plain
-from remote.hosts import LoginOptions
+from remote.hops import LoginOptions
 
 ASKS = 3  # for one secret
 FACTORS = 6

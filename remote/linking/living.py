@@ -17,7 +17,8 @@ from remote.helper_client import plain
 from remote.linking.starting import end
 from remote.linking.told import Told, read
 from remote.shared.duplex import HELLO_S, frames_within, greeted
-from remote.shared.owner import peer_uid, run_folder, socket_named
+from remote.shared.greeting import peer_uid
+from remote.shared.owner import run_folder, socket_named
 from remote.status import Hop
 
 

@@ -21,7 +21,8 @@ from remote.linking.definition import Definition, define, version, way
 from remote.linking.spawning import dismiss, spare, spawn
 from remote.linking.told import error_from
 from remote.shared.duplex import greeted
-from remote.shared.owner import peer_pid, private_folder
+from remote.shared.greeting import peer_pid
+from remote.shared.owner import private_folder
 from remote.shared.route import silent
 
 START_S = 30.0

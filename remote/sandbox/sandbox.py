@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from core import locations
 from core.errors import EnvironmentProblem
-from remote.hosts import SANDBOX, Host, Jump
+from remote.hops import Jump
+from remote.hosts import SANDBOX, Host
 from remote.sandbox import records
 from remote.sandbox.asking import ask
 from remote.sandbox.faults import Faults

@@ -28,7 +28,7 @@ from remote import channel_input
 from remote.agent.frames import FrameError, pack, read_frame
 from remote.linking import requests
 from remote.linking.told import error_said, tell
-from remote.shared.owner import hello
+from remote.shared.greeting import hello
 
 if TYPE_CHECKING:
     import paramiko

@@ -15,7 +15,7 @@ from typing import Any
 from core.errors import LinkLost, RouteError
 from remote.agent.frames import FrameError, FrameReader, pack
 from remote.commands import Completed
-from remote.shared.owner import peer_uid
+from remote.shared.greeting import peer_uid
 
 CHUNK = 1 << 18
 HELLO_S = 5.0

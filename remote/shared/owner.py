@@ -14,7 +14,6 @@ import hashlib
 import os
 import socket
 import stat
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from weakref import WeakKeyDictionary
 from core import locations
 from core.errors import EnvironmentProblem
 from remote.linking.definition import link_name, version, way
+from remote.shared.greeting import peer_uid
 
 if TYPE_CHECKING:
     from remote.hosts import Host
@@ -72,38 +72,6 @@ def private_folder(folder: Path) -> None:
         )
     if info.st_mode & 0o077:
         folder.chmod(0o700)
-
-
-def peer_uid(sock: socket.socket) -> int:
-    """Who is at the other end, as the kernel says."""
-    if hasattr(socket, "SO_PEERCRED"):
-        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", data)[1])
-    data = sock.getsockopt(0, 1, 76)  # macOS, BSD: SOL_LOCAL, LOCAL_PEERCRED, struct xucred
-    return int(struct.unpack_from("=II", data)[1])
-
-
-def peer_pid(sock: socket.socket) -> int | None:
-    """Which process is at the other end, as the kernel says; None where it does not say."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return None
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", data)[0])
-
-
-def hello(owner: Sharing) -> dict[str, Any]:
-    """What an owner says to everyone who connects, and what a client holds against its own."""
-    host = owner.route.host
-    return {
-        "hello": 1,
-        "name": host.name,
-        "way": owner.way,
-        "version": owner.version,
-        "pid": os.getpid(),
-        "link": owner.is_process,
-        "clients": owner.clients,
-        "since": owner.since,
-    }
 
 
 def attach(host: Host) -> SharedRoute | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import SettingsError
-from remote.hosts import Jump, LoginOptions
+from remote.hops import Jump, LoginOptions
 from remote.ways.ssh_config import Resolved, resolve
 
 DEFAULT = "default"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.errors import MissingComponent, NotFound, SettingsError
-from remote.hosts import METHODS, LoginOptions
+from remote.hops import METHODS, LoginOptions
 from remote.ways.ssh_config_text import literal_names, trusted_text
 
 ENV = "QA_SSH_CONFIG"  # another configuration file, also instead of the system's

@@ -14,7 +14,7 @@ import pytest
 
 from core import locations
 from core.errors import Cancelled, NotFound, Refused, RegistryError, RegistryNewer
-from core.registry import Registry, audit, maintenance, open_registry, sources, store, versions
+from core.registry import Registry, audit, maintenance, open_registry, opening, sources, versions
 from core.registry.writer import Readers, Writer
 from tests.core.conftest import Evaluated
 from tests.core.faults.harness import prepare, state_of
@@ -267,7 +267,7 @@ def test_an_older_file_migrates_with_a_backup(tmp_path: Path) -> None:
 
     path = tmp_path / "old.db"
     conn = sqlite3.connect(path)
-    migrations.apply(Database(conn), stop_before=store.MIGRATIONS[1])
+    migrations.apply(Database(conn), stop_before=opening.MIGRATIONS[1])
     conn.execute("INSERT INTO unknown_sources (source_id, occurrences, first_seen, last_seen,"
                  " example) VALUES ('doc:x', 7, 'a', 'b', '')")  # fmt: skip
     conn.commit()

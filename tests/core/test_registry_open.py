@@ -15,7 +15,7 @@ import pytest
 
 from core import locations
 from core.errors import Cancelled, DiskFull, RegistryError, RegistryNewer, SettingsError
-from core.registry import Registry, audit, checklist, health, open_registry, sources, store
+from core.registry import Registry, audit, checklist, health, open_registry, opening, sources, store
 from core.registry.migrations import migrations
 
 
@@ -56,7 +56,7 @@ def test_an_up_to_date_registry_opens_without_sqlite_utils() -> None:
 
 
 def test_migrations_are_those_the_quick_check_knows() -> None:
-    assert tuple(m.name for m in migrations._migrations) == store.MIGRATIONS
+    assert tuple(m.name for m in migrations._migrations) == opening.MIGRATIONS
 
 
 def test_first_use_fills_sources_and_items() -> None:
@@ -92,7 +92,7 @@ def test_several_first_opens_at_once(tmp_path: Path) -> None:
         assert (process.returncode, out.strip()) == (0, "182"), err
     with open_registry(path) as reg:
         assert [e.action for e in audit.entries(reg)] == ["sources.sample"]
-        assert reg.value("SELECT count(*) FROM _sqlite_migrations") == len(store.MIGRATIONS)
+        assert reg.value("SELECT count(*) FROM _sqlite_migrations") == len(opening.MIGRATIONS)
         assert health.check(reg) == ()
 
 
@@ -156,7 +156,7 @@ def test_a_newer_file_is_left_alone() -> None:
 def test_backup_before_a_migration(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_registry() as reg:
         path = reg.path
-    monkeypatch.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, "m002_test"))
+    monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, "m002_test"))
     monkeypatch.setattr(migrations, "_migrations", [*migrations._migrations])
 
     @migrations(name="m002_test")
@@ -174,7 +174,7 @@ def test_backup_before_a_migration(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failing_migration_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_registry() as reg:
         path = reg.path
-    monkeypatch.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, "m002_test"))
+    monkeypatch.setattr(opening, "MIGRATIONS", (*opening.MIGRATIONS, "m002_test"))
     monkeypatch.setattr(migrations, "_migrations", [*migrations._migrations])
 
     @migrations(name="m002_test")

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from remote.hosts import Host, Jump, LoginOptions
+from remote.hops import Jump, LoginOptions
+from remote.hosts import Host
 from tests.conftest import require
 from tests.openssh import Hop, find_sshd, make_key, public_key
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from core.errors import AuthenticationFailed, HostUnreachable, SessionsFull
-from remote.hosts import Host, LoginOptions
+from remote.hops import LoginOptions
+from remote.hosts import Host
 from remote.route import Route
 from remote.spots import spots
 from tests.openssh import Hop

@@ -24,7 +24,8 @@ from core.errors import (
     MissingComponent,
     RouteError,
 )
-from remote.hosts import Host, Jump
+from remote.hops import Jump
+from remote.hosts import Host
 from remote.route import Route
 from remote.sandbox import Sandbox
 from tests.remote.conftest import refused

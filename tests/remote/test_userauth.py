@@ -28,7 +28,7 @@ from core.errors import AuthenticationFailed, Cancelled, HostUnreachable
 from remote.auth import NoPrompter
 from remote.authentication.login import Login
 from remote.authentication.userauth import HungUp, UserAuth
-from remote.hosts import LoginOptions
+from remote.hops import LoginOptions
 from remote.leg import Transport
 from remote.sandbox import PASSCODE, Sandbox
 from tests.remote.conftest import refused

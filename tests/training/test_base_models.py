@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core import base_models
+from core import base_manifest, base_models
 from core.errors import DiskFull, EnvironmentProblem, MissingComponent, UsageError
 
 
@@ -72,13 +72,13 @@ def test_a_valid_model_is_used_again(models: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
 def test_a_damaged_model_is_refused_and_made_anew(copied: Path, name: str) -> None:
-    whole = base_models.sha256(copied / name)
+    whole = base_manifest.sha256(copied / name)
     flip_a_byte(copied / name)
     with pytest.raises(EnvironmentProblem, match="damaged") as e:
         base_models.resolve("tiny")
     assert name in e.value.why and "qa model fetch tiny" in e.value.try_next
     base_models.fetch("tiny")
-    assert base_models.sha256(base_models.resolve("tiny") / name) == whole
+    assert base_manifest.sha256(base_models.resolve("tiny") / name) == whole
     assert left_behind(copied.parent) == {"tiny"}
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import NotFound, QAError, RouteError, UsageError
+from core.errors import QAError, RouteError, UsageError
 from tui.cli import logs
+from tui.cli.named import mirrored, named, opened
 from tui.cli.show import as_json, as_json_line, out, problem, say, table
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def stop(
 ) -> None:
     """Ask a job to stop: a checkpoint first, then an end; killed only after its grace."""
     with opened(host) as bench:
-        job_id = _named(bench, job_id)
+        job_id = named(bench, job_id)
         bench.line.launcher().stop(job_id, kill=kill)
         state = bench.following.wait(job_id, say) if wait else bench.line.launcher().state(job_id)
         if json:
@@ -128,7 +128,7 @@ def resume(
     from tui.desk import again
 
     with opened(host) as bench:
-        old = _named(bench, job_id)
+        old = named(bench, job_id)
         _started(bench, again.resume(bench, old, queue=queue), json)
 
 
@@ -140,7 +140,7 @@ def rerun(
     from tui.desk import again
 
     with opened(host) as bench:
-        old = _named(bench, job_id)
+        old = named(bench, job_id)
         _started(bench, again.rerun(bench, old, queue=queue), json)
 
 
@@ -153,7 +153,7 @@ def artifacts(
 ) -> None:
     """What a job left on the host, and what of it is here. --fetch NAME copies one here."""
     with opened(host) as bench:
-        job_id = _named(bench, job_id)
+        job_id = named(bench, job_id)
         if fetch:
             path = bench.work.fetch(job_id, fetch)
             if json:
@@ -180,7 +180,7 @@ def rm(
     from tui.desk.removing import remove
 
     with opened(host) as bench:
-        job_id = _named(bench, job_id)
+        job_id = named(bench, job_id)
         if confirm != job_id:
             more = " and its mirror here" if here else "; its mirror here stays"
             raise UsageError(
@@ -196,42 +196,6 @@ def rm(
 
 
 # -- helpers ----------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def opened(host: str) -> Iterator[Workbench]:
-    from tui.cli.prompting import terminal_prompter
-    from tui.desk.line import check_host_name
-    from tui.desk.workbench import Workbench
-
-    check_host_name(host)
-    bench = Workbench(host, prompter=terminal_prompter())
-    try:
-        yield bench
-    finally:
-        bench.close()
-
-
-def mirrored(bench: Workbench, name: str) -> Any:
-    """The mirror of the job meant by `name`. Raises NotFound."""
-    from tui.desk.job_list import find
-
-    try:
-        return bench.job_dir(find(bench.following.rows(), name))
-    except NotFound:
-        raise NotFound(
-            f"no job {name!r} is mirrored here", try_next="qa jobs list, or qa logs JOB --follow"
-        ) from None
-
-
-def _named(bench: Workbench, name: str) -> str:
-    """The id meant by `name`, of the mirrored jobs first, else of the host's."""
-    from tui.desk.job_list import asked, find
-
-    try:
-        return find(bench.following.rows(), name)
-    except NotFound:
-        return find(asked(bench), name)
 
 
 def _find(rows: list[JobRow], name: str) -> str:

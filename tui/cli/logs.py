@@ -32,13 +32,13 @@ def logs(
     Where the host cannot be reached: what is mirrored here, and a word about its age.
     Where the log was cut short or replaced on the host, a line says so between the parts.
     """
-    from tui.cli.jobs import _named, mirrored, opened
+    from tui.cli.named import mirrored, named, opened
     from tui.cli.show import say
 
     with opened(host) as bench:
         mirror = None
         if follow:
-            job = bench.job_dir(_named(bench, job_id))
+            job = bench.job_dir(named(bench, job_id))
             mirror = bench.following.follow(job.id)
         else:
             if not offline:
@@ -65,11 +65,11 @@ def logs(
 def _catch_up(bench: Workbench, name: str) -> None:
     """Bring the mirror to where the host's file is now; a host that is away leaves it as it is."""
     from core.errors import NotFound, RouteError
-    from tui.cli.jobs import _named
+    from tui.cli.named import named
     from tui.cli.show import say
 
     try:
-        job_id = _named(bench, name)
+        job_id = named(bench, name)
         job = bench.job_dir(job_id)
         state = job.state()
         if state is not None and not state.active:

@@ -161,7 +161,7 @@ def status(json: Json = False) -> None:
     """Where the registry is, how it stands, and with whom it is shared. Asks no host."""
     from core.registry import audit, maintenance, open_registry, sharing
     from core.registry.marks import mark_of
-    from core.registry.store import MIGRATIONS
+    from core.registry.migrations_known import MIGRATIONS
 
     path = locations.registry_path()
     with open_registry(path) as reg:

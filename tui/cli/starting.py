@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from tui.cli.accepting import Accept, WithReasons, reasons
-from tui.cli.jobs import HostName, Json, Queue, opened
+from tui.cli.jobs import HostName, Json, Queue
+from tui.cli.named import opened
 from tui.cli.show import as_json, out, say
 
 Wait = Annotated[bool, typer.Option("--wait", help="until it has ended; exit 4 if it failed")]

@@ -9,6 +9,7 @@ from core.errors import NotFound, UsageError
 from core.jobdir import SUCCEEDED, JobSpec, new_job_id
 from tui.desk.jobs import submit
 from tui.desk.launching import ROUTINES, now, operator
+from tui.desk.specs import spec_of
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
@@ -56,19 +57,6 @@ def resume(bench: Workbench, job_id: str, *, queue: bool = False) -> str:
             try_next=f"run it again from the start: qa jobs rerun {job_id}",
         )
     return _submit(bench, old, {**old.settings, **more, AGAIN_OF: job_id}, queue)
-
-
-def spec_of(bench: Workbench, job_id: str) -> JobSpec:
-    """From the mirror, else from the host. Raises NotFound."""
-    from remote.launch import specs_of
-
-    try:
-        return bench.following.dir(job_id).spec()
-    except (FileNotFoundError, ValueError):
-        found = specs_of(bench.line.route(), [job_id])
-    if job_id not in found:
-        raise NotFound(f"no job {job_id!r} here or on the host", try_next="qa jobs list")
-    return found[job_id]
 
 
 def _submit(bench: Workbench, old: JobSpec, settings: dict[str, Any], queue: bool) -> str:

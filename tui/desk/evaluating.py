@@ -39,7 +39,7 @@ def start_evaluation(
     from core.evaluation.plan import MAX_NEW_TOKENS
     from core.evaluation.recorded import configured, read_recorded
     from core.registry import sources, versions
-    from tui.desk.jobs import place_snapshot
+    from tui.desk.snapshot_files import place_snapshot
 
     reg = bench.registry()
     version = versions.get(reg, model_version)

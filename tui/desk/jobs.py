@@ -9,45 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import locations
-from core.errors import NotFound, QAError, UsageError
+from core.errors import QAError, UsageError
 from core.jobdir import JobSpec
 from tui.desk import lineage
-from tui.desk.launching import Placed
 from tui.desk.outcomes import settle
 from tui.desk.probe_inputs import place_probe
 from tui.desk.probe_inputs import settings as probe_settings
 from tui.desk.readying import require_ready
+from tui.desk.snapshot_files import latest_snapshot, place_snapshot
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
-
-
-def latest_snapshot(bench: Workbench) -> str:
-    """Id of the newest frozen snapshot. Raises NotFound."""
-    from core.registry import snapshots
-
-    found = snapshots.list(bench.registry())
-    if not found:
-        raise NotFound(
-            "no snapshot is frozen yet",
-            try_next="run the item 'Verify data loader works', or `qa snapshots freeze FILE…`",
-        )
-    return found[0].dataset_version
-
-
-def place_snapshot(bench: Workbench, snapshot_id: str) -> Placed:
-    """The snapshot's pairs as JSONL on the host."""
-    return bench.launching.place({"pairs": snapshot_file(bench, snapshot_id)})["pairs"]
-
-
-def snapshot_file(bench: Workbench, snapshot_id: str) -> Path:
-    """The snapshot's pairs as JSONL on this machine. Raises NotFound."""
-    from core.registry import snapshots
-
-    path = locations.state_dir() / "snapshots" / f"{snapshot_id}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    snapshots.write_jsonl(bench.registry(), snapshot_id, path)
-    return path
 
 
 def start_training(
@@ -123,7 +95,7 @@ def _earlier_snapshot(bench: Workbench, strategy: str, init_from: str | None) ->
             f"incremental.strategy is {strategy}, and no earlier training is named",
             try_next="--init-from JOB, or --set incremental.strategy=retrain",
         )
-    from tui.desk.again import spec_of
+    from tui.desk.specs import spec_of
 
     snapshot = spec_of(bench, init_from).settings.get("snapshot")
     if not snapshot:

@@ -39,7 +39,7 @@ def lineage(bench: Workbench, train_job: str | None) -> Lineage:
 
 def place(bench: Workbench, snapshots: Iterable[str]) -> list[Placed]:
     """Their pairs on the host; those that this registry does not have are left out."""
-    from tui.desk.jobs import place_snapshot
+    from tui.desk.snapshot_files import place_snapshot
 
     placed = []
     for name in snapshots:
@@ -49,7 +49,7 @@ def place(bench: Workbench, snapshots: Iterable[str]) -> list[Placed]:
 
 
 def _chain(bench: Workbench, job_id: str | None) -> Iterator[JobSpec]:
-    from tui.desk.again import spec_of
+    from tui.desk.specs import spec_of
 
     seen: set[str] = set()
     while job_id and job_id not in seen and len(seen) < LONGEST:

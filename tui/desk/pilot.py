@@ -15,11 +15,12 @@ from tui.desk.api import EvidenceRow
 from tui.desk.checks.week4 import newest_version, percent, write_record
 from tui.desk.evaluating import start_evaluation
 from tui.desk.following import clock
-from tui.desk.jobs import latest_snapshot, report_dir, start_training
+from tui.desk.jobs import report_dir, start_training
 from tui.desk.outcomes import version_of, wait
 from tui.desk.release import compare
 from tui.desk.selecting import freeze_selection, read_corpus
-from tui.desk.workbench import find_job
+from tui.desk.snapshot_files import latest_snapshot
+from tui.desk.specs import find_job
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench

@@ -99,7 +99,7 @@ def plan(
     UsageError (more accelerators than there are, an adapter of another base).
     """
     from core.training import lessons
-    from tui.desk.jobs import latest_snapshot
+    from tui.desk.snapshot_files import latest_snapshot
 
     snapshot = snapshot or latest_snapshot(bench)
     taught = lessons.of_pairs(_pairs(bench, snapshot), unknown_share=unknown_share)
@@ -275,7 +275,7 @@ def _slurm_devices(bench: Workbench) -> int | None:
 
 def _check_same_base(bench: Workbench, job_id: str, recipe: Recipe) -> None:
     from core.training.refusals import check_same_base
-    from tui.desk.again import spec_of
+    from tui.desk.specs import spec_of
 
     earlier = spec_of(bench, job_id).settings.get("recipe")
     if isinstance(earlier, dict):

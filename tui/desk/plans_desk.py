@@ -50,8 +50,8 @@ class WorkbenchPlans:
     def preflight(self, wish: Wish) -> PreflightView:
         """Raises PairsError, SettingsError, UsageError: a tokenizer that cannot be trained with."""
         from core.training.recipe import load_recipe
-        from tui.desk.jobs import latest_snapshot, snapshot_file
         from tui.desk.preflighting import asked
+        from tui.desk.snapshot_files import latest_snapshot, snapshot_file
 
         recipe = load_recipe(wish.recipe, wish.overrides)
         return asked(snapshot_file(self._bench, latest_snapshot(self._bench)), recipe.resolved())

@@ -38,7 +38,7 @@ class WorkbenchWork:
 
     def about(self, job_id: str) -> About:
         from remote.segments import seams
-        from tui.desk.again import spec_of
+        from tui.desk.specs import spec_of
 
         spec, job = spec_of(self._bench, job_id), self._bench.following.dir(job_id)
         state = job.state()

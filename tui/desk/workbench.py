@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from core import locations
-from core.errors import NotFound, QAError, ReadOnlyMode
+from core.errors import QAError, ReadOnlyMode
 from core.jobdir import ACTIVE, QUEUED, JobDir
 from tui.desk.api import (
     EvidenceRow,
@@ -423,16 +423,3 @@ class Workbench:
             line.close()
         if self._writer is not None:
             self._writer.close()
-
-
-def find_job(bench: Workbench, routine: str, *, smoke: bool | None = None) -> JobDir:
-    """The newest job of a routine that succeeded. Raises NotFound."""
-    for row in bench.following.rows():
-        job = bench.following.dir(row.id)
-        if row.routine != routine or row.status != "succeeded":
-            continue
-        if smoke is None or bool(job.spec().settings.get("smoke")) == smoke:
-            return job
-    raise NotFound(
-        f"no {routine} job has succeeded yet", try_next="run the earlier checklist items first"
-    )

@@ -32,24 +32,17 @@ def following(way: str) -> str:
     return WAYS[(WAYS.index(way) + 1) % len(WAYS)] if way in WAYS else WAYS[0]
 
 
-def written(
-    at: datetime, *, year: bool = True, seconds: bool = False, way: str | None = None
-) -> str:
-    """Date and time of day to the minute, or the age.
+def now() -> float:
+    """Unix seconds, of the clock that `use` was given."""
+    return _now()
 
-    at: aware, or naive local time.  year: False where there is little room.  way: not the
-    operator's but this one, for what outlives the screen.
+
+def written(at: datetime, way: str, *, year: bool = True, seconds: bool = False) -> str:
+    """Date and time of day to the minute, local or in UTC.
+
+    at: aware, or naive local time.  year: False where there is little room.
     """
-    way = way or _way
-    if way == "age":
-        return _age(_now() - at.timestamp())
     shape = ("%Y-" if year else "") + "%m-%d %H:%M" + (":%S" if seconds else "")
     if way == "utc":
         return at.astimezone(UTC).strftime(shape) + "Z"
     return at.astimezone().strftime(shape)
-
-
-def _age(seconds: float) -> str:
-    from tui.present import words
-
-    return f"{words.ago(seconds)} ago" if seconds >= 0 else f"in {words.ago(-seconds)}"

@@ -187,13 +187,22 @@ def ago(value: object) -> str:
 def moment(
     value: object, *, year: bool = True, seconds: bool = False, way: str | None = None
 ) -> str:
-    """Unix seconds or ISO 8601 as date and minute, in the way the operator chose (`when.written`)."""
-    x = number(value)
+    """Unix seconds or ISO 8601 as date and minute, or as an age: in the way the operator chose.
+
+    year: False where there is little room.  way: one of when.WAYS, for what outlives the screen.
+    """
+    x, way = number(value), way or when.way()
     try:
         at = datetime.fromtimestamp(x, UTC) if x is not None else _read(str(value))
-        return when.written(at, year=year, seconds=seconds, way=way)
+        if way == "age":
+            return _age(when.now() - at.timestamp())
+        return when.written(at, way, year=year, seconds=seconds)
     except (ValueError, OverflowError, OSError):
         return clean.line(value, 20) or "–"
+
+
+def _age(seconds: float) -> str:
+    return f"{ago(seconds)} ago" if seconds >= 0 else f"in {ago(-seconds)}"
 
 
 def _read(moment: str) -> datetime:

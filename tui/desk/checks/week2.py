@@ -77,7 +77,7 @@ def data_loader(bench: Workbench, say: Say) -> Found:
     snapshot = freeze_selection(bench, selection)
     say(f"frozen {snapshot.id}: {snapshot.pair_count} rows")
     from core.training.recipe import load_recipe
-    from tui.desk.jobs import place_snapshot
+    from tui.desk.snapshot_files import place_snapshot
 
     placed = place_snapshot(bench, snapshot.id)
     say("reading it on the host as training will")

@@ -12,7 +12,7 @@ from tui.desk.api import Say
 from tui.desk.checks.found import Found
 from tui.desk.jobs import start_training
 from tui.desk.outcomes import fetch_result, version_of, wait
-from tui.desk.workbench import find_job
+from tui.desk.specs import find_job
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
