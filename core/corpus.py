@@ -190,7 +190,7 @@ def _probe_question(fact: Fact, pair: Pair) -> dict[str, Any]:
 # dt-login01); a host name.
 _NUMBER = re.compile(
     r"(?<![\w.,:-])(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\w:-]|[.,]\d)"
-    r"(?:\s(?P<scale>thousand|million|billion)\b)?"
+    r"(?:[ -](?P<scale>(?i:thousand|million|billion))s?\b)?"
     r"(?:\s(?P<unit>[KMGT][bB]/s|[KMGTPE]i?B|GHz|MHz|IOPS|(?:core|CPU|GPU|node)[ -]hours)\b)?"
 )
 _MONTH = "|".join(calendar.month_name[1:])
@@ -212,7 +212,7 @@ def key_facts(pair: Pair) -> list[Any]:
     facts: list[Any] = []
     for m in _NUMBER.finditer(_DATE.sub("–", answer)):
         figures = m["number"].replace(",", "")
-        value = Fraction(figures) * _SCALES.get(m["scale"], 1)  # 2.3 million is a whole number
+        value = Fraction(figures) * _SCALES.get((m["scale"] or "").lower(), 1)
         if not _says(given, m["number"] + (f" {m['scale']}" if m["scale"] else "")):
             number = int(value) if value.denominator == 1 else float(value)
             facts.append({"type": "number", "value": number, "unit": m["unit"] or ""})

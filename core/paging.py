@@ -13,6 +13,7 @@ from typing import Any
 
 Read = Callable[[str, Sequence[Any]], Sequence[Any]]  # SQL and values → rows
 
+LONGEST_FILTER = 200  # characters of a filter that are read; SQLite takes no pattern of 50,000
 FAR = 1000  # rows; from here on it is worth while to count how far the end is
 
 
@@ -92,10 +93,10 @@ def _order(listing: Listing, part: Part) -> tuple[str, ...]:
 
 def _condition(listing: Listing, text: str) -> tuple[str, list[str]]:
     parts, values = [listing.where] if listing.where else [], []
-    for word in text.split() if listing.searched else ():
+    for word in text[:LONGEST_FILTER].split() if listing.searched else ():
         without = word.startswith("!") and len(word) > 1
         like = "%" + re.sub(r"([%_\\])", r"\\\1", word[1:] if without else word) + "%"
-        some = " OR ".join(rf"{c} LIKE ? ESCAPE '\'" for c in listing.searched)
+        some = " OR ".join(rf"ifnull({c}, '') LIKE ? ESCAPE '\'" for c in listing.searched)
         parts.append(f"{'NOT ' if without else ''}({some})")
         values += [like] * len(listing.searched)
     return " AND ".join(parts) or "1", values

@@ -160,8 +160,9 @@ class Leg:
         self.transport.global_request("keepalive@openssh.com", wait=True)
         if self.transport.is_active():
             self.rtt_ms = (time.monotonic() - start) * 1000
-            self.asked = None
+            self.asked = time.monotonic()  # a nudge that cannot be sent is an answer that stays out
             self.nudge()
+            self.asked = None
 
     def nudge(self) -> None:
         """Send something of no meaning, which acknowledges what came: a server holds back its next small

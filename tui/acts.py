@@ -79,6 +79,8 @@ class Acts:
         found = app.screen.file_behind() if isinstance(app.screen, DeskScreen) else None
         if found is None:
             app.say("No file of this machine is behind what is highlighted.")
+        elif app.read_only:
+            outside.view(app, outside.EDITOR, *found)
         else:
             outside.edit(app, *found)
 

@@ -63,7 +63,13 @@ class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
     DeskScreen.-production > KeyBar { background: $error-muted; }
     DeskScreen.-production > StatusStrip:ansi { background: $surface; }
     DeskScreen.-production > KeyBar:ansi { background: $surface; }
-    DeskScreen .-aside { display: none; }
+    /* no room either: where a screen sets `display` itself, that goes before any rule */
+    DeskScreen .-aside {
+        display: none;
+        width: 0 !important; min-width: 0 !important; max-width: 0 !important;
+        height: 0 !important; min-height: 0 !important; max-height: 0 !important;
+        margin: 0 !important; padding: 0 !important; border: none !important;
+    }
     DeskScreen .-alone { width: 1fr !important; height: 1fr !important; max-height: 100% !important; }
     SearchIcon { display: none; }
     Toast { padding: 0 1; }
@@ -247,9 +253,9 @@ class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
         from textual.command import CommandInput
 
         def type_it() -> None:
-            field = self.screen.query_one(CommandInput)
-            field.value = begun
-            field.cursor_position = len(begun)
+            for field in self.screen.query(CommandInput):  # none if it was left meanwhile
+                field.value = begun
+                field.cursor_position = len(begun)
 
         self.action_command_palette()
         self.call_after_refresh(type_it)

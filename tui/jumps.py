@@ -6,6 +6,7 @@ are asked of the desk when the first such word is typed, once for as long as the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -72,13 +73,26 @@ def parse(query: str) -> tuple[Jump, str] | None:
 
 
 def matching(names: Sequence[Named], wanted: str) -> Iterator[Named]:
-    """Those that hold every word of `wanted`: whole names first, then the order they came in."""
+    """Those that hold every word of `wanted`, else in the order they came in: first the one that is
+    called so, with or without what all of its kind begin with (access-qa-v1.0.1, v1.0.1, 1.0.1), then
+    those where the words end at an end of one: 1.0.1 before 1.0.10.
+    """
     words = wanted.casefold().split()
-    whole = [n for n in names if n[0].casefold() == wanted.casefold()]
-    yield from whole
-    for named in names:
-        if named not in whole and all(w in named[0].casefold() for w in words):
-            yield named
+    found = [n for n in names if all(w in n[0].casefold() for w in words)]
+    ends = [re.compile(rf"(?<![^\W_]){re.escape(w)}(?![^\W_]|\.\d)") for w in words]
+
+    def distance(named: Named) -> int:
+        name = named[0].casefold()
+        if wanted.casefold().strip() in _called(name):
+            return 0
+        return 1 if all(e.search(name) for e in ends) else 2
+
+    yield from sorted(found, key=distance)
+
+
+def _called(name: str) -> tuple[str, ...]:
+    short = name.removeprefix("access-qa-")
+    return name, short, short.removeprefix("v")
 
 
 class Jumps(Provider):

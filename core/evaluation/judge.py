@@ -196,12 +196,14 @@ def summary(
             "accuracy": wilson(right, len(readable)).as_dict(),
             "unreadable": len(mine) - len(readable),
         }
+    # the same answer of two systems is one answer: counted twice it would look like more evidence
+    single = list({(r["id"], r.get("answer", r["system"])): r for r in reversed(judged)}.values())
     by_facts = [
-        (str(r["grade"]), v) for r in judged if (v := verdicts[r["system"], r["id"]]) is not None
+        (str(r["grade"]), v) for r in single if (v := verdicts[r["system"], r["id"]]) is not None
     ]
     by_people = [
         (label, v)
-        for r in judged
+        for r in single
         if (v := verdicts[r["system"], r["id"]]) is not None
         and (label := labels.get((r["system"], r["id"])) or labels.get(("", r["id"]))) is not None
     ]

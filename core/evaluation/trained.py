@@ -25,6 +25,6 @@ def all_trained(pairs: Sequence[Pair], earlier: Sequence[Path], rewordings: int)
         known.add(pair.lesson_hash)
         yield pair
         at = max(i for i, m in enumerate(pair.messages) if m.role == "user")
-        for n, text in enumerate(reworded(pair.question, rewordings), 1):
+        for n, text in enumerate(reworded(pair.messages[at].content, rewordings), 1):
             turns = (*pair.messages[:at], Message("user", text), *pair.messages[at + 1 :])
             yield replace(pair, id=f"{pair.id}~{n}", messages=turns)

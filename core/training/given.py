@@ -71,14 +71,16 @@ class Sound:
     notes: tuple[str, ...]
 
 
-def sound(request: Request) -> Sound:
+def sound(request: Request, *, verify: bool = True) -> Sound:
     """Look at base model, adapter and rows; nothing is written, torch is not imported.
+
+    verify: read every byte of the base model and hold it against its manifest.
 
     Raises UsageError, MissingComponent and their like.
     """
     recipe = recipes.smoke(request.recipe) if request.smoke else request.recipe
     recipe, said = strategies.settled(recipe, request.init_adapter, request.previous_data)
-    base = base_models.resolve(request.base_model or recipe.model.name)
+    base = base_models.resolve(request.base_model or recipe.model.name, verify=verify)
     revision = inputs.check_base(base, recipe)
     if request.init_adapter:
         if recipe.incremental.strategy != "merge":
@@ -94,6 +96,15 @@ def sound(request: Request) -> Sound:
     return Sound(recipe, base, revision, conversations, len(rows), mix, said)
 
 
+def known(request: Request, found: Sound) -> list[Conversation]:
+    """What the model has been taught once it is trained. What is not replayed was trained before: its
+    wordings are no unseen ones."""
+    if found.mix is None:
+        return found.conversations
+    everything = data.read_conversations(request.data)
+    return with_rewordings(everything, found.recipe.train.rewordings)
+
+
 def settle(request: Request) -> Given:
     """Raises UsageError, MissingComponent and their like."""
     refuse_unkept(request.recipe)
@@ -103,12 +114,7 @@ def settle(request: Request) -> Given:
     notes = [*found.notes, *(f"not carried out: {promise}" for promise in unkept(recipe))]
     watch = None
     if watched.wanted(recipe) and not request.census_only:
-        # what is not replayed was trained before: its wordings are no unseen ones
-        known = conversations
-        if mix is not None:
-            everything = data.read_conversations(request.data)
-            known = with_rewordings(everything, recipe.train.rewordings)
-        watch = watched.settle(request, recipe, known, mix.negatives if mix else ())
+        watch = watched.settle(request, recipe, known(request, found), mix.negatives if mix else ())
         notes += watch.notes
     identity = base_models.identity(base)
     data_sha256 = base_manifest.sha256(request.data)

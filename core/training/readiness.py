@@ -26,9 +26,10 @@ def look(settings: Mapping[str, Any], *, here: bool = True) -> dict[str, Any]:
     request = of_settings(settings, JobDir(Path("not-yet")))
     if here:
         refuse_unkept(request.recipe)
-    found = given.sound(request)
-    if watched.wanted(found.recipe):
-        watched.settle(request, found.recipe, found.conversations)
+    found = given.sound(request, verify=False)  # the run reads all of it; here somebody waits
+    if watched.wanted(found.recipe) and not request.census_only:
+        negatives = found.mix.negatives if found.mix else ()
+        watched.settle(request, found.recipe, given.known(request, found), negatives)
     rendered = here and len(found.conversations) <= ROWS_MOST
     if rendered:
         _render(found, request.data)

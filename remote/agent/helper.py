@@ -77,7 +77,7 @@ class Helper:
         except Problem as e:
             reply["error"] = e.as_dict()
         except OSError as e:
-            reply["error"] = transfer._as_problem(e).as_dict()
+            reply["error"] = self._told_of(e)
         except Exception as e:  # one odd question must not end the helper
             reply["error"] = {"code": "bug", "what": "%s: %s" % (type(e).__name__, e)}
         data = json.dumps(reply, separators=(",", ":")).encode() + b"\n"
@@ -238,7 +238,19 @@ class Helper:
 
     # -- small things -----------------------------------------------------------------------
 
+    def _told_of(self, error: OSError) -> dict[str, Any]:
+        try:
+            return transfer._as_problem(error).as_dict()
+        except Exception:  # no descriptor is left to load that module with
+            return {"code": "os", "what": str(error)}
+
     def _asks_slurm(self, request: dict[str, Any]) -> bool:
+        try:
+            return self._is_slurm(request)
+        except Exception:  # the question itself will tell what is wrong
+            return False
+
+    def _is_slurm(self, request: dict[str, Any]) -> bool:
         op = str(request.get("op"))
         if op in ("job_state", "stop"):
             return slurm.is_slurm(os.path.join(self.workdir, "jobs", str(request.get("job_id"))))

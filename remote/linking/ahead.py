@@ -66,7 +66,6 @@ class Ahead:
         self._heard.set()
         if not self._given:
             return
-        self._since = time.monotonic()
         connect = _dialled(*json.loads(first))
         self._told.wait()
         assert self._spot is not None
@@ -76,6 +75,7 @@ class Ahead:
             self._greeted = reached(self._spot, connect)
         except Exception as e:  # told to whoever takes it
             self._error = e
+        self._since = time.monotonic()
 
 
 def _dialled(address: str, port: int) -> Connect:

@@ -108,12 +108,12 @@ def _start(host: Host, path: Path) -> bool:
 def _held(lock: Path) -> bool:
     """Is there a link process that only does not listen yet, or any more?"""
     try:
-        with open(lock, "rb") as file:
+        with open(lock, "r+b") as file:  # NFS locks nothing exclusively that is open to read only
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
+    except OSError:
+        return False  # whoever listens locks it again, and finds out
     return False
 
 

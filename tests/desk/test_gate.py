@@ -17,7 +17,7 @@ from remote.sandbox import Sandbox
 from tests.core.conftest import make_pair
 from tests.remote.conftest import end_jobs
 from tui.cli.root import run
-from tui.desk import launching, outcomes, planning
+from tui.desk import jobs, launching, outcomes, planning
 from tui.desk.api_plans import Wish
 from tui.desk.jobs import start_training
 from tui.desk.workbench import Workbench
@@ -45,6 +45,8 @@ def test_an_open_error_starts_nothing_and_an_accepted_one_is_kept(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enough(monkeypatch)
+    ready: list[str] = []  # the base model is not on this machine, and need not be
+    monkeypatch.setattr(jobs, "require_ready", lambda *a, **k: ready.append("asked"))
     with pytest.raises(UsageError, match="L4") as refused:
         start_training(bench, "mistral-7b")
     assert "--accept L4" in refused.value.try_next
@@ -53,6 +55,7 @@ def test_an_open_error_starts_nothing_and_an_accepted_one_is_kept(
     made = start_training(
         bench, "mistral-7b", accept=taken, overrides=["train.processes=2", "probe.every=0"]
     )
+    assert ready == ["asked"], "the host is asked after the lint, before a job is made"
     spec = bench.following.dir(made).spec()
     assert spec.processes == 2
     assert spec.settings["recipe"]["accept"] == taken

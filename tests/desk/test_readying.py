@@ -68,7 +68,7 @@ def test_nothing_is_begun_of_what_would_be_refused(bench: Workbench, models: Pat
     weights = models / "tiny" / "model.safetensors"
     shutil.copy(weights, models / "whole")
     weights.write_bytes(weights.read_bytes()[:-500])
-    with pytest.raises(EnvironmentProblem, match="the model is damaged"):
+    with pytest.raises(EnvironmentProblem, match="damaged"):
         start_training(bench, "tiny", snapshot_id=good)
     assert not bench.jobs() and not versions.list(open_registry())
 

@@ -56,10 +56,15 @@ def test_what_is_imported_meanwhile_brings_no_torch() -> None:
 
 
 def test_importing_leaves_the_collector_as_it_was() -> None:
-    assert gc.isenabled()
+    gc.enable()
     with environment.importing():
         assert not gc.isenabled()
     assert gc.isenabled() and gc.get_freeze_count() > 0
+    gc.disable()
+    with environment.importing():
+        pass
+    assert not gc.isenabled()
+    gc.enable()
     gc.unfreeze()
 
 

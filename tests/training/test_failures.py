@@ -137,7 +137,7 @@ def test_memory_that_runs_out(request_for: Any, tmp_path: Path) -> None:
         row["messages"][1]["content"] += " and so on" * 120
     data = write_pairs(tmp_path / "long.jsonl", rows)
     request = request_for("small", data=data)
-    sets = ("train.batch_size=320", "train.max_length=1024", "train.epochs=1")
+    sets = ("train.batch_size=320", "train.max_length=1024", "train.epochs=1", "train.warmup=0")
     code, said = as_process(request, *sets, preexec_fn=at_most(5 * GIB))
     assert code == 6, said
     assert "memory ran out" in said and "train.batch_size" in said

@@ -33,6 +33,17 @@ async def test_one_pane_alone_and_back(tmp_path: Path) -> None:
         assert beside.region.width
 
 
+async def test_a_pane_that_the_screen_shows_itself_is_put_away_too(tmp_path: Path) -> None:
+    async with running(tmp_path, size=WIDE) as (app, pilot, _):
+        await press(pilot, "6")
+        assert app.screen.query_one("#panes").region.area
+        await press(pilot, "Z")
+        away = app.screen.query(".-aside")
+        assert away and not any(w.region.area for w in away)
+        await press(pilot, "Z")
+        assert app.screen.query_one("#panes").region.area
+
+
 async def test_the_list_in_focus_is_written_to_a_file(tmp_path: Path) -> None:
     async with running(tmp_path, size=WIDE) as (app, pilot, _):
         await settle(pilot)
@@ -81,6 +92,8 @@ async def test_the_file_behind_a_row_opens_in_the_editor_at_its_line(
         await press(pilot, "ctrl+o")
         assert opened[-1][:2] == ["vim", "+1"], "to write, not vim -R"
         assert opened[-1][-1].endswith("checklist.yaml")
+        await press(pilot, "ctrl+l", "ctrl+o")
+        assert opened.pop()[:2] == ["vim", "-R"], "in read-only mode only to look at"
         await press(pilot, "3")
         await settle(pilot)
         await press(pilot, "ctrl+o")

@@ -35,8 +35,14 @@ def test_other_words_are_left_to_the_commands() -> None:
 def test_every_word_has_to_be_there_and_the_whole_name_comes_first() -> None:
     names = [("train-20-smoke", ""), ("train-2", ""), ("evaluate-2", ""), ("train-2-b", "")]
     found = [n for n, _ in jumps.matching(names, "Train 2")]
-    assert found == ["train-20-smoke", "train-2", "train-2-b"]
+    assert found == ["train-2", "train-2-b", "train-20-smoke"]
     assert next(jumps.matching(names, "train-2"))[0] == "train-2"
+
+
+@pytest.mark.parametrize("typed", ["1.0.1", "v1.0.1", "access-qa-v1.0.1", "V1.0.1"])
+def test_a_version_is_found_before_those_that_begin_like_it(typed: str) -> None:
+    names = [(f"access-qa-v1.0.{n}", "") for n in range(199, -1, -1)]
+    assert next(jumps.matching(names, typed))[0] == "access-qa-v1.0.1"
 
 
 def test_no_two_jumps_share_a_word() -> None:

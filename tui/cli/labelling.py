@@ -39,7 +39,8 @@ def label(
 ) -> None:
     """Say what you think of a stored answer. Kept with who and when; the newest label counts."""
     from core.evaluation.judge import read_labels
-    from core.registry import judging, open_registry
+    from core.registry import judging
+    from tui.cli.registries import deciding_registry
 
     if (file is None) == (not (question and grade)):
         raise UsageError(
@@ -50,10 +51,10 @@ def label(
         if file is None
         else read_labels(file)
     )
-    reg = open_registry()
-    _evaluated(reg, version)
     named = {(of or system or "", name): said for (of, name), said in given.items()}
-    done = judging.give(reg, version, named, who=who)
+    with deciding_registry() as reg:
+        _evaluated(reg, version)
+        done = judging.give(reg, version, named, who=who)
     if json:
         as_json(done)
     for one in () if json else done:
@@ -111,6 +112,7 @@ def judge(
     from core.evaluation.judge_cli import judged, rows_of
     from core.evaluation.judge_cli import table as told
     from core.registry import judging, open_registry
+    from tui.cli.registries import deciding_registry
 
     reg = open_registry()
     found = _evaluated(reg, version)
@@ -122,7 +124,8 @@ def judge(
         rows, labels, folder, endpoint=endpoint, model=model, api_key_env=api_key_env,
         parallel=parallel,
     )  # fmt: skip
-    judging.keep(reg, found.scores_sha256, document, model_version=version)
+    with deciding_registry() as reg:  # anew: the judge may have taken an hour
+        judging.keep(reg, found.scores_sha256, document, model_version=version)
     if json:
         as_json(document)
     else:

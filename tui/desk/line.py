@@ -102,7 +102,9 @@ class Line:
                 prepare(self.host_name)  # it loads while hosts.yaml is read
             from remote.linking.link_route import LinkRoute
 
-            self._route = route = LinkRoute(self.host(), self._patience_s)  # `link` tells of it
+            self._route = route = LinkRoute(
+                self._known_host(), self._patience_s
+            )  # `link` tells of it
             route.keep_up()
         if self._prompter is not None:
             route.open(self._prompter)
@@ -112,6 +114,16 @@ class Line:
             self.use_environment()
             self._read(route)
         return route
+
+    def _known_host(self) -> Host:
+        from remote.linking.spawning import dismiss, spare
+        from remote.shared.owner import socket_named
+
+        try:
+            return self.host()
+        except QAError:  # what was loaded for it is not needed
+            dismiss(spare(socket_named(self.host_name).with_suffix(".log")))
+            raise
 
     def _read(self, route: LinkRoute) -> None:
         from remote.readings import Readings

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core import errors
-from core.errors import LinkLost, QAError, RouteError, UsageError
+from core.errors import EnvironmentProblem, LinkLost, QAError, RouteError, UsageError
 
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
@@ -27,7 +27,9 @@ def require_ready(bench: Workbench, settings: Mapping[str, Any]) -> None:
     """
     from remote.sync import push_code
 
-    host, route = bench.line.host(), bench.line.route()
+    route = bench.line.route()
+    bench.line.use_environment()  # it may have been made since
+    host = bench.line.host()
     where = "here" if host.launcher == "direct" else "elsewhere"
     env = {**host.env, "PYTHONPATH": push_code(route), "HF_HUB_OFFLINE": "1"}
     argv = ["env", *(f"{k}={v}" for k, v in env.items())]
@@ -41,8 +43,8 @@ def require_ready(bench: Workbench, settings: Mapping[str, Any]) -> None:
     refusal = (
         refusal_of(done.stdout.decode("utf-8", "replace"), host.name) if done.code == 0 else None
     )
-    if refusal is not None:
-        raise refusal
+    if refusal is not None and (where == "here" or not isinstance(refusal, EnvironmentProblem)):
+        raise refusal  # a login node need not have what its jobs have: models, packages
 
 
 def refusal_of(said: str, host: str) -> QAError | None:

@@ -158,8 +158,8 @@ class VersionsScreen(DeskScreen):
         self._ask_detail()
         self._draw_detail()
         version = self.version
-        if version is not None and version.model_version == self._to_promote:
-            self._to_promote = ""
+        wanted, self._to_promote = self._to_promote, ""  # another row: it is not there
+        if version is not None and version.model_version == wanted:
             self.action_promote()
 
     def jump(self, word: str, name: str) -> None:

@@ -115,7 +115,10 @@ class PullTable(Asks, Vertical, Generic[R]):
         self._columns, self._hint, self._gutter = columns, hint, marks
         self._empty = empty
         self._first_order = order
-        self.text = ""
+        self.text = (
+            ""  # of the rows that are here; what was asked for last may still be on its way:
+        )
+        self._asked: tuple[str, Order] = ("", order)
         self._stamp: Hashable = None
         self._asking_page = False
         self._said = ""
@@ -125,7 +128,9 @@ class PullTable(Asks, Vertical, Generic[R]):
     def compose(self) -> ComposeResult:
         rows = Rows(self._columns, empty=self._empty, gutter=self._gutter)
         rows.order = self._first_order
-        yield Input(placeholder=self._hint)
+        field = Input(placeholder=self._hint)
+        field.can_focus = False  # until it is opened; the first that can gets it on a new screen
+        yield field
         yield rows
 
     def on_mount(self) -> None:
@@ -182,13 +187,14 @@ class PullTable(Asks, Vertical, Generic[R]):
 
     def reload(self) -> None:
         """Ask for everything again; the cursor stays on its row."""
-        self._turn_to(self.text, self.order)
+        self._turn_to(*self._asked)
 
     def _turn_to(self, text: str, order: Order) -> None:
         """What there is for a filter and an order; of several questions the newest counts.
 
         The cursor stays on its row, or goes to the one that `go_to_key` asked for.
         """
+        self._asked = (text, order)
         rows, source = self.rows, self.rows.source
         if source is None:
             return
@@ -293,8 +299,8 @@ class PullTable(Asks, Vertical, Generic[R]):
     def go_to_key(self, key: str) -> None:
         """Put the cursor on a row by its key; a filter ends, as it might hide it."""
         self._wanted_key = key
-        if not self.close_filter():
-            self.reload()
+        self._put_field_away()
+        self._turn_to("", self._asked[1])
 
     def action_cursor_down(self) -> None:
         self.rows.go_to(self.rows.aim + 1)
@@ -352,21 +358,23 @@ class PullTable(Asks, Vertical, Generic[R]):
 
     def sort(self, column: str) -> None:
         """Order by a column; asked again for the same one: the other way round."""
-        if column == self.order.column:
-            order = Order(column, not self.order.descending)
+        now = self._asked[1]
+        if column == now.column:
+            order = Order(column, not now.descending)
         else:
             order = Order(column, next(c.descending for c in self._columns if c.name == column))
-        self._turn_to(self.text, order)
+        self._turn_to(self._asked[0], order)
 
     def action_sort(self) -> None:
         names = [c.name for c in self.rows.in_sight if c.sorts]
         if names:
-            here = names.index(self.order.column) if self.order.column in names else -1
+            now = self._asked[1]
+            here = names.index(now.column) if now.column in names else -1
             self.sort(names[(here + 1) % len(names)])
 
     def action_turn(self) -> None:
-        if self.order.column:
-            self.sort(self.order.column)
+        if now := self._asked[1].column:
+            self.sort(now)
 
     @on(Rows.Header)
     def _header(self, event: Rows.Header) -> None:
@@ -384,6 +392,7 @@ class PullTable(Asks, Vertical, Generic[R]):
     def action_filter(self) -> None:
         field = self.query_one(Input)
         field.add_class("-open")
+        field.can_focus = True
         self.rows.type_into(field)
 
     @on(Input.Changed)
@@ -399,18 +408,19 @@ class PullTable(Asks, Vertical, Generic[R]):
 
     def filter(self, text: str) -> None:
         """Only rows that `text` lets through; "" lets all through."""
-        if text.strip() != self.text:
-            self._turn_to(text.strip(), self.order)
+        if text.strip() != self._asked[0]:
+            self._turn_to(text.strip(), self._asked[1])
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
         self.query_one(Input).remove_class("-open")
         self.rows.focus()
+        self.query_one(Input).can_focus = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "close":  # with no filter, esc belongs to whatever is around the table
-            return bool(self.text) or self.query_one(Input).has_class("-open")
+            return bool(self._asked[0]) or self.query_one(Input).has_class("-open")
         return True
 
     def action_close(self) -> None:
@@ -418,12 +428,16 @@ class PullTable(Asks, Vertical, Generic[R]):
 
     def close_filter(self) -> bool:
         """End the filter; False if there was none."""
-        field = self.query_one(Input)
-        was = bool(self.text) or field.has_class("-open")
-        field.remove_class("-open")
-        with self.prevent(Input.Changed):
-            field.value = ""
+        was = bool(self._asked[0]) or self.query_one(Input).has_class("-open")
+        self._put_field_away()
         if was:
             self.filter("")
             self.rows.focus()
         return was
+
+    def _put_field_away(self) -> None:
+        field = self.query_one(Input)
+        field.remove_class("-open")
+        field.can_focus = False
+        with self.prevent(Input.Changed):
+            field.value = ""
