@@ -86,9 +86,9 @@ class JobFeed:
         for event in events:
             fold(self.facts, event)
             if event.get("kind") == "metric":
-                step, loss = number(event.get("step")), event.get("loss")
-                if step is not None and isinstance(loss, int | float):
-                    self._metric(step, float(loss), event)
+                step, loss = number(event.get("step")), _loss(event)
+                if step is not None and loss is not None:
+                    self._metric(step, loss, event)
             elif event.get("kind") == "probe":
                 self._probed(event)
 
@@ -127,9 +127,9 @@ def fold(facts: Facts, event: Mapping[str, Any]) -> None:
         for name in _NUMBERS:
             if name in event:
                 setattr(facts, name, number(event[name]))
-        loss = event.get("loss")
-        if isinstance(loss, int | float):
-            facts.loss = float(loss)  # NaN stays visible
+        loss = _loss(event)
+        if loss is not None:
+            facts.loss = loss
     elif kind == "progress":
         facts.done, facts.total = number(event.get("done")), number(event.get("total"))
         facts.what = str(event.get("what") or "")
@@ -150,6 +150,12 @@ def fold(facts: Facts, event: Mapping[str, Any]) -> None:
     elif kind == "result":
         facts.result = dict(event)
         facts.eta_s = None
+
+
+def _loss(event: Mapping[str, Any]) -> float | None:
+    """NaN and inf stay visible: of a loss they are news."""
+    said = event.get("loss")
+    return said if isinstance(said, float) else number(said)
 
 
 def _preflight(event: Mapping[str, Any]) -> str:

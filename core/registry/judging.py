@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from core.errors import NotFound, UsageError
+from core.errors import ChangedUnderYou, NotFound, UsageError
 from core.pairs import canonical_json
 from core.registry import audit, evaluations
 from core.registry.store import Registry, clean, utc_now
@@ -39,11 +39,13 @@ def give(
     given: Mapping[tuple[str, str], str],
     *,
     who: str | None = None,
+    read: Mapping[tuple[str, str], str] | None = None,
 ) -> tuple[Label, ...]:
     """Store a person's grades of answers in the newest evaluation of a version: all, or none.
 
-    given: (system, question id) → grade; system "": the one that is judged.  Raises UsageError
-    (unknown label), NotFound: no evaluation, or no such answer in it.
+    given: (system, question id) → grade; system "": the one that is judged.  read: the same keys →
+    digest of the answer that was read, where it was.  Raises UsageError (unknown label), NotFound: no
+    evaluation, or no such answer in it; ChangedUnderYou: the answer is not the one that was read.
     """
     found = evaluations.latest(reg, model_version)
     if found is None:
@@ -58,6 +60,12 @@ def give(
             raise NotFound(
                 f"no answer of {system or own!r} to {question_id!r} in the newest evaluation",
                 try_next=f"qa eval labels {model_version} --todo lists what can be labelled",
+            )
+        if read is not None and read.get((system, question_id), digest(row)) != digest(row):
+            raise ChangedUnderYou(
+                f"the answer to {question_id!r} is not the one you read; it was not labelled",
+                why=f"{model_version or 'the base model'} was evaluated again meanwhile",
+                try_next="open the answer again, read it, then label it",
             )
         done.append((_known(said), row))
     with reg.writing():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import ChangedUnderYou
 from core.registry import open_registry
 from tests.desk.test_memory_commands import qa
 from tests.evaluation.openai_server import OpenAIServer
@@ -38,6 +39,21 @@ def test_a_label_is_kept_and_listed(capsys: pytest.CaptureFixture[str], version:
     assert found["opinions"]["labels"] == 1
     code, out, err = qa(capsys, "eval", "labels", version, "--todo")
     assert code == 0 and "q1" in out and "q0 " not in out and "1 answer is labelled" in err
+
+
+def test_a_text_that_was_not_read_is_not_labelled(version: str) -> None:
+    from core.registry import evaluations, judging
+
+    with open_registry(seed=False) as reg:
+        s = scores(4, 2)
+        row = next(r for r in s["questions"] if (r["system"], r["id"]) == ("tuned", "q0"))
+        key, seen = ("tuned", "q0"), judging.digest(row)
+        row["answer"] = "quite another answer"
+        evaluations.save(reg, version, s)
+        with pytest.raises(ChangedUnderYou, match="not the one you read") as refused:
+            judging.give(reg, version, {key: "correct"}, read={key: seen})
+        assert "again" in refused.value.try_next and judging.labels(reg, s["questions"]) == {}
+        assert judging.give(reg, version, {key: "correct"}, read={key: judging.digest(row)})
 
 
 def test_what_is_no_label_is_refused_whole(

@@ -19,7 +19,9 @@ class FakeOpinions:
     def of(self, model_version: str) -> OpinionsView:
         return OpinionsView(dict(self.labels), dict(self.verdicts), self.agreement)
 
-    def label(self, model_version: str, question_id: str, label: str, system: str) -> None:
+    def label(
+        self, model_version: str, question_id: str, label: str, system: str, answer: str
+    ) -> None:
         self.desk._asked("opinions.label", model_version, question_id, label, system)
         self.labels[system, question_id] = LabelRow(label, "ann", "2026-11-22T14:30:00.000Z")
         self.agreement = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import ChangedUnderYou
 from tests.evaluation.report_parts import full_scores
 from tests.ui.conftest import NARROW, WIDE, press, running, shown, told, until
 from tests.ui.fakes import FakeDesk
@@ -130,6 +131,23 @@ async def test_answers_are_labelled_one_after_the_other(tmp_path: Path) -> None:
         page = str(app.screen.query_one("#overview-text").render())
         assert "2 answers are labelled by people" in " ".join(page.split())
         assert "decided by key facts alone" in " ".join(page.split())
+
+
+async def test_quick_labels_are_all_stored_in_order_after_the_page_closed(tmp_path: Path) -> None:
+    async with running(tmp_path, size=HUGE) as (app, pilot, desk):
+        await press(pilot, "5", "enter")
+        desk.hold.add("opinions.label")
+        for key in ("y", "l", "n", "u", "escape"):
+            await pilot.press(key)
+        await until(pilot, lambda: not isinstance(app.screen, AnswerPage))
+        assert sum(c[0] == "opinions.label" for c in desk.calls) == 1  # one at a time
+        desk.fail["opinions.label"] = ChangedUnderYou("the answer is not the one you read")
+        desk.hold.clear()
+        desk.release.set()
+        await until(pilot, lambda: sum(c[0] == "opinions.label" for c in desk.calls) == 3)
+        given = [c[3] for c in desk.calls if c[0] == "opinions.label"]
+        assert given == ["correct", "incorrect", "not_attempted"]
+        await until(pilot, lambda: "not the one you read" in shown(app) + told(app))
 
 
 async def test_no_label_in_read_only_mode(tmp_path: Path) -> None:

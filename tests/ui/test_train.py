@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
-from core.errors import AcceleratorBusy
+from core.errors import AcceleratorBusy, QAError
 from core.jobdir import EventWriter
 from tests.ui.conftest import NARROW, press, running, settle, shown, until, write
 from tests.ui.fakes import FakeDesk
+from tui.feed import JobFeed
 from tui.screens.train import TrainScreen
 from tui.widgets.confirm import Confirm
+from tui.widgets.gauge import HostGauge
 from tui.widgets.log.view import LogView
 from tui.widgets.loss_curve import LossCurve
 
@@ -84,6 +87,45 @@ async def test_another_job_can_be_picked_and_has_no_loss(tmp_path: Path) -> None
         await until(pilot, lambda: "answered 510 of 510" in shown(app))
         assert "has no loss" in shown(app)
         assert train(app).job_id == "eval-20261122-101500-77e1"
+
+
+async def test_answers_about_the_job_before_are_ignored(tmp_path: Path) -> None:
+    first, second = "train-20261122-141530-3f9a", "eval-20261122-101500-77e1"
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "3")
+        await until(pilot, lambda: "605 of 980" in shown(app))
+        screen = train(app)
+        old = JobFeed(desk.job_dir(first))
+        gauge = screen.query_one(HostGauge)
+        gauge.predicted = 1 << 30
+        screen.show_job(second)
+        assert gauge.predicted is None
+        screen._loaded(old)
+        assert screen.feed is not old
+        await until(pilot, lambda: "answered 510 of 510" in shown(app))
+        asked = threading.Event()
+        screen.ask(lambda: asked.wait(20), lambda _: None, group="behind")  # of another job, slow
+        screen._open(desk.job_dir(second))
+        await until(pilot, lambda: screen.behind is not None or not screen._loading)
+        await until(pilot, lambda: sum(c[-1] == second for c in desk.calls if "behind" in c[0]) > 1)
+        asked.set()
+
+
+async def test_numbers_too_long_for_a_float_are_left_out(tmp_path: Path) -> None:
+    desk = FakeDesk(tmp_path / "jobs")
+    job = desk.job_dir("train-20261122-141530-3f9a")
+    with open(job.events, "a") as out:
+        out.write(f'{{"kind": "metric", "step": 606, "loss": 1{"0" * 400}}}\n')
+    async with running(tmp_path, desk=desk) as (app, pilot, _):
+        await press(pilot, "3")
+        await until(pilot, lambda: "606 of 980" in shown(app))
+        screen = train(app)
+        assert not screen._loading
+        screen._loading = True
+        screen._load_failed("another", QAError("no"))
+        assert screen._loading
+        screen._load_failed(job.id, QAError("no"))
+        assert not screen._loading
 
 
 async def test_narrow_jobs_take_the_whole_screen_and_esc_leads_back(tmp_path: Path) -> None:

@@ -31,4 +31,7 @@ class OpinionsView:
 class OpinionsDesk(Protocol):
     def of(self, model_version: str) -> OpinionsView: ...  # of its newest evaluation
     @writes
-    def label(self, model_version: str, question_id: str, label: str, system: str) -> None: ...
+    def label(
+        self, model_version: str, question_id: str, label: str, system: str, answer: str
+    ) -> None:
+        """answer: the text that was read; ChangedUnderYou where the newest evaluation has another."""

@@ -40,8 +40,13 @@ class WorkbenchOpinions:
             opinions_of(reg, found.scores, found.scores_sha256),
         )
 
-    def label(self, model_version: str, question_id: str, label: str, system: str) -> None:
+    def label(
+        self, model_version: str, question_id: str, label: str, system: str, answer: str
+    ) -> None:
         from core.registry import judging
 
         given = {(system, question_id): label}
-        self._bench.decided(lambda reg: judging.give(reg, model_version, given, who=operator()))
+        read = {(system, question_id): judging.digest({"answer": answer})}
+        self._bench.decided(
+            lambda reg: judging.give(reg, model_version, given, who=operator(), read=read)
+        )

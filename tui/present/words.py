@@ -100,10 +100,13 @@ def bar(share: float | None, width: int, role: str = "accent") -> Text:
 
 
 def number(value: object) -> float | None:
-    """A finite float, or None for everything else (also for True, NaN and words)."""
+    """A finite float, or None for everything else (True, NaN, words, what is too long)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer of some hundred digits
+        return None
 
 
 def percent(value: object, digits: int = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import OptionList, Static
 
+from core.errors import QAError
 from tui import clean
 from tui.bindings import EVALUATE, bindings
 from tui.desk.api import VersionRow
@@ -50,6 +52,8 @@ class EvaluateScreen(DeskScreen):
         self._groups: list[Group] = []
         self._listed: list[Question] = []
         self._asked = False
+        self._labels: deque[tuple[str, Question, str]] = deque()  # the first is being stored
+        self._stored = 0
 
     def body(self) -> ComposeResult:
         yield Static(id="headline")
@@ -257,8 +261,46 @@ class EvaluateScreen(DeskScreen):
         elif question is not None:
             version = str(field(self.scores, "version") or "")
             at = self._listed.index(question)
-            page = AnswerPage(version, self._listed, at, self.view, self._looked)
+            page = AnswerPage(version, self._listed, at, self.view, self.give_label)
             self.app.push_screen(page, self._left_at)
+
+    def give_label(self, version: str, question: Question, label: str) -> None:
+        """Store a label once those before it are: the newest one counts, so their order matters."""
+        self._labels.append((version, question, label))
+        if len(self._labels) == 1:
+            self._store_label()
+
+    def _store_label(self) -> None:
+        version, question, label = self._labels[0]
+        there = self.desk.opinions
+        name, system = str(question.get("id")), str(question.get("system"))
+        answer = str(question.get("answer") or "")  # what was read, not what is newest by then
+
+        def give() -> OpinionsView:
+            there.label(version, name, label, system, answer)
+            return there.of(version)
+
+        # a group of its own: nothing that is asked later may replace a write
+        self._stored += 1
+        group, then = f"label-{self._stored}", partial(self._labelled, version)
+        self.ask(give, then, group=group, failed=self._not_labelled)
+
+    def _labelled(self, version: str, view: OpinionsView) -> None:
+        if version == str(field(self.scores, "version") or ""):
+            self._looked(view)
+        for page in self.app.screen_stack:
+            if isinstance(page, AnswerPage) and page.version == version:
+                page.looked(view)
+        self._next_label()
+
+    def _not_labelled(self, problem: QAError) -> None:
+        self._next_label()
+        self.centre.report(problem)
+
+    def _next_label(self) -> None:
+        self._labels.popleft()
+        if self._labels:
+            self._store_label()
 
     def _left_at(self, at: int | None) -> None:
         if at is not None:

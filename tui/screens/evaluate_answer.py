@@ -13,7 +13,6 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui import clean
-from tui.asking import Asks
 from tui.bindings import ANSWER, bindings
 from tui.desk.api_opinions import OpinionsView
 from tui.present import answers, opinions
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
     from tui.app import ControlCentre
 
 
-class AnswerPage(Asks, ModalScreen[int]):
+class AnswerPage(ModalScreen[int]):
     """Answers with the place in the list where it was closed.
 
-    questions: the list it was opened from.  looked: called with the opinions whenever they changed.
+    questions: the list it was opened from.  give: takes a label of one of them; the page below keeps
+    it, since this one may be closed before it is stored, and says `looked` once it is.
     """
 
     DEFAULT_CSS = """
@@ -50,11 +50,11 @@ class AnswerPage(Asks, ModalScreen[int]):
         questions: Sequence[Question],
         at: int,
         view: OpinionsView,
-        looked: Callable[[OpinionsView], None],
+        give: Callable[[str, Question, str], None],
     ) -> None:
         super().__init__()
-        self._version, self._questions, self._at = version, questions, at
-        self._view, self._looked = view, looked
+        self.version, self._questions, self._at = version, questions, at
+        self._view, self._give = view, give
 
     @property
     def centre(self) -> ControlCentre:
@@ -101,23 +101,16 @@ class AnswerPage(Asks, ModalScreen[int]):
         if self.centre.read_only:
             self.notify("read-only mode: nothing is changed", severity="warning", markup=False)
             return
-        if not self._version:
+        if not self.version:
             self.notify(
                 "no version was evaluated here: labels are kept with a version",
                 severity="warning",
                 markup=False,
             )
             return
-        question = self._questions[self._at]
-        there = self.centre.desk.opinions
+        self._give(self.version, self._questions[self._at], label)
 
-        def give() -> OpinionsView:
-            there.label(self._version, str(question.get("id")), label, str(question.get("system")))
-            return there.of(self._version)
-
-        self.ask(give, self._labelled, group="label")
-
-    def _labelled(self, view: OpinionsView) -> None:
+    def looked(self, view: OpinionsView) -> None:
         self._view = view
-        self._looked(view)
-        self._draw()
+        if self.is_mounted:
+            self._draw()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from core import jobdir
+from core.errors import QAError
 from core.jobdir import JobDir
 from tui.desk.api import JobRow
 from tui.desk.api_plans import Behind
@@ -79,6 +81,7 @@ class JobInSight(DeskScreen):
         self.job_id = job_id
         self.feed = self.behind = self.failure = None
         self._asked_why = ""
+        self.query_one(HostGauge).predicted = None  # the last job's
         self.crumb(f"jobs › {job_id}")
         self.query_one("#jobs", RowList).choose(job_id)
         self.ask(lambda: self.desk.job_dir(job_id), self._open, group="job-dir")
@@ -90,21 +93,34 @@ class JobInSight(DeskScreen):
         log.empty = "The job has not printed anything yet."
         log.open_path(directory.output)
         self.curves.open(self.feed)
-        self.ask(JobFeed(directory).load, self._loaded, group="load")
         job_id = directory.id
-        self.ask(
-            lambda: self.desk.plans.behind(job_id), self._behind_came, group="behind", poll=True
-        )
+        failed = partial(self._load_failed, job_id)
+        self.ask(JobFeed(directory).load, self._loaded, group="load", failed=failed)
+        # no poll: the question about the job before must not keep this one from being asked
+        behind = lambda: self.desk.plans.behind(job_id)  # noqa: E731
+        self.ask(behind, self._behind_came, group="behind", failed=self._not_told)
         self.redraw()
 
     def _loaded(self, feed: JobFeed) -> None:
         """All that the job has told so far; from now on its news are folded in as they come."""
+        if feed.job.id != self.job_id:
+            return  # another job was chosen meanwhile
         self.feed, self._loading = feed, False
         self.curves.open(feed)
         if self.behind is not None:
             self.curves.run_to_beat(self.behind.ghost)
         self._read_events()
         self.redraw()
+
+    def _load_failed(self, job_id: str, problem: QAError) -> None:
+        """What was not loaded is read bit by bit, like its news."""
+        if job_id == self.job_id:
+            self._loading = False
+        self.centre.report(problem)
+
+    def _not_told(self, problem: QAError) -> None:
+        """A notice is enough: the job itself is shown without it."""
+        self.centre.report(problem, quietly=True)
 
     def _behind_came(self, found: Behind) -> None:
         if found.job_id != self.job_id:
@@ -120,7 +136,8 @@ class JobInSight(DeskScreen):
         if job is None or job.status not in FAILED or self._asked_why == job.id:
             return
         self._asked_why = job.id
-        self.ask(lambda: self.desk.work.about(job.id), self._why_came, group="why", poll=True)
+        about = lambda: self.desk.work.about(job.id)  # noqa: E731
+        self.ask(about, self._why_came, group="why", failed=self._not_told)
 
     def _why_came(self, found: About) -> None:
         if found.job_id == self.job_id:
