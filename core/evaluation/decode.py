@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-REVISION = 2  # raised where an answer in bf16 may come out otherwise than before
+    from core.evaluation.straight import Pass
+
+REVISION = 3  # raised where an answer in bf16 may come out otherwise than before
 SHRINK_AT = 8  # rows leave the batch once an eighth of it has ended: each leaving copies the rest
 BLOCK = 256  # of the vocabulary, when the best token is looked for
 ROOM_BYTES = 2 << 30  # for keys and values in main memory
@@ -44,10 +46,12 @@ def greedy(
     stop_ids: Collection[int],
     pad_id: int,
     device: str,
+    way: Pass | None = None,
 ) -> Iterator[list[Said]]:
     """The answers as they end, some at a time, until every prompt has one.
 
     prompts: token ids, at least one each; best in order of their length.
+    way: the shorter way through the model, where `straight` found one.
     Raises torch's OutOfMemoryError where the batch has no room; see `fitting`.
     """
     from core.evaluation.kv_room import has_room_for
@@ -58,7 +62,7 @@ def greedy(
         seconds = time.perf_counter() - began
         yield [Said(n, t, None, seconds) for n, t in enumerate(tokens)]
         return
-    batch = _Batch(model, prompts, max_new_tokens, pad_id, device)
+    batch = _Batch(model, way, prompts, max_new_tokens, pad_id, device)
     said: list[list[int]] = [[] for _ in prompts]
     first: list[float] = []
     chosen: list[int] = []
@@ -120,6 +124,7 @@ class _Batch:
     def __init__(
         self,
         model: Any,
+        way: Pass | None,
         prompts: Sequence[Sequence[int]],
         max_new_tokens: int,
         pad_id: int,
@@ -128,8 +133,10 @@ class _Batch:
         import torch
 
         from core.evaluation.kv_room import Rooms
+        from core.evaluation.straight import through
 
-        self._model, self._prompts, self._pad, self._device = model, prompts, pad_id, device
+        self._way = way or through(model)
+        self._prompts, self._pad, self._device = prompts, pad_id, device
         self._width = max(map(len, prompts))
         room = self._width + max_new_tokens
         self._rooms = Rooms(model.config.get_text_config().num_hidden_layers, len(prompts), room)
@@ -188,15 +195,7 @@ class _Batch:
         import torch
 
         with torch.inference_mode():
-            logits = self._model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=position,
-                past_key_values=self._rooms.cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits
-            best = _first_best(logits[:, -1])
+            best = _first_best(self._way(ids, mask, position, self._rooms))
         return best
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UsageError
 from core.evaluation.answers import Answer, Trace
@@ -19,6 +19,9 @@ from core.evaluation.decode import Said, fitting, greedy
 from core.evaluation.engines import Question, Unanswered
 from core.evaluation.packing import pack
 from core.evaluation.prompting import Prompter, context_of
+
+if TYPE_CHECKING:
+    from core.evaluation.straight import Pass
 
 Dtype = Literal["bfloat16", "float32"]
 SMALLEST_COSINE = 0.95
@@ -36,6 +39,7 @@ class Generator:
     dtype: Dtype
     max_new_tokens: int = 64
     notes: tuple[str, ...] = ()
+    way: Pass | None = field(default=None, repr=False)
 
     def prompt_ids(self, question: str) -> list[int]:
         """The question in the model's own chat template, ready for the answer to begin."""
@@ -83,6 +87,7 @@ class Generator:
             stop_ids=self.stop_ids,
             pad_id=self.tokenizer.pad_token_id,
             device=self.device,
+            way=self.way,
         ):
             yield [
                 self._answer(questions[said.n].id, prompter, prompts[said.n], said, len(prompts))
@@ -130,6 +135,8 @@ def load(
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
+    from core.evaluation.kv_room import has_room_for
+    from core.evaluation.straight import straight
     from core.training.attach import load_tokenizer
 
     logging.set_verbosity_error()  # no progress bars in a log that is mirrored byte by byte
@@ -146,8 +153,11 @@ def load(
     model = model.to(device).eval()
     if packed := pack(model):
         notes.append(f"{packed} layers packed for this CPU")
+    way = straight(model) if has_room_for(model) else None
+    if way is not None:
+        notes.append("read and answered the shorter way, checked for equal logits")
     return Generator(
-        model, tokenizer, frozenset(stop_ids), device, dtype, max_new_tokens, tuple(notes)
+        model, tokenizer, frozenset(stop_ids), device, dtype, max_new_tokens, tuple(notes), way
     )
 
 

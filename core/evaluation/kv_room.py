@@ -78,24 +78,24 @@ class Rooms:
 
     def __init__(self, layers: int, rows: int, room: int) -> None:
         """rows: prompts.  room: tokens of the longest prompt and of the longest answer together."""
-        self._layers = [Room(rows, room) for _ in range(layers)]
-        self.cache = Cache(layers=list(self._layers))
+        self.layers = [Room(rows, room) for _ in range(layers)]
+        self.cache = Cache(layers=list(self.layers))
 
     def read_at(self, row: int, end: int) -> None:
         """The next prompts go to the rows from `row` on, and end before the column `end`."""
-        for layer in self._layers:
+        for layer in self.layers:
             layer.reading = (row, end)
 
     def all_read(self, end: int) -> None:
         """From now on every token stands in the next column, from `end` on."""
-        for layer in self._layers:
+        for layer in self.layers:
             layer.reading, layer.used = None, end
 
     def keep(self, rows: Sequence[int]) -> torch.Tensor:
         """Only these rows go on, in this order; their numbers as a tensor."""
-        first = self._layers[0].keys
+        first = self.layers[0].keys
         assert first is not None  # something was read
         chosen = torch.tensor(rows, device=first.device)
-        for layer in self._layers:
+        for layer in self.layers:
             layer.keep(chosen.to(layer.device))
         return chosen
