@@ -203,7 +203,9 @@ class VersionsScreen(DeskScreen):
         production = "production" in version.live_in
         pane.set_class(production, "-production")
         pane.title(text((name, "strong"), (" ● live in production", "warn") if production else ""))
-        if self._detail:
+        if self._detail.get("model_version") != version.model_version:  # of the one before
+            self.query_one("#detail-text", Static).update(text(("…", "dim")))
+        else:
             self.query_one("#detail-text", Static).update(
                 versions.detail(
                     self._detail,
