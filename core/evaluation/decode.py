@@ -1,6 +1,6 @@
 """Greedy decoding of a batch that shrinks as its answers end.
 
-The tokens are those of `model.generate(do_sample=False)`. What makes it faster: prompts are read in
+In fp32 the tokens are those of `model.generate(do_sample=False)`. What makes it faster: prompts are read in
 parts of like length, keys and values are not copied at every token (`kv_room`), only the last position
 has its logits computed, and rows that have ended leave the batch: in a batch of short answers more than
 half of the work is otherwise spent on rows that nobody waits for. torch is imported at the first call.
