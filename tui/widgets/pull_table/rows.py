@@ -103,15 +103,28 @@ class Rows(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         return self.cursor if self._aim is None else self._aim[0]
 
     @property
+    def aim_top(self) -> int:
+        """The row at the top of the screen, now or as soon as the rows of `aim` are here."""
+        return self.top if self._aim is None else self._aim[1]
+
+    @property
     def wanted(self) -> int | None:
         """The page to ask for next, so that what is in sight, or will be, is there."""
-        top = self.top if self._aim is None else self._aim[1]
+        top = self.aim_top
         return self.window.wanted(top, top + self.page - 1, self.step)
 
     @property
     def chosen(self) -> str | None:
         """Key of the row under the cursor."""
-        row = self.window.row(self.cursor)
+        return self._key(self.cursor)
+
+    @property
+    def aimed(self) -> str | None:
+        """Key of the row at `aim`; None while it is on its way."""
+        return self._key(self.aim)
+
+    def _key(self, index: int) -> str | None:
+        row = self.window.row(index)
         return None if row is None or self.source is None else self.source.key(row)
 
     def shown(self) -> Shown:
@@ -157,7 +170,7 @@ class Rows(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             return
         index = max(0, min(index, self.total - 1))
         self.step = 1 if index >= self.aim else -1
-        above = self.top if self._aim is None else self._aim[1]
+        above = self.aim_top
         if top is None:
             top = min(index, max(above, index - self.page + 1))
         top = max(0, min(top, self.total - self.page))
@@ -173,7 +186,7 @@ class Rows(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
     def turn_page(self, pages: int) -> None:
         """The cursor and the screen by whole pages, so that the cursor stays on its line."""
         by = pages * max(1, self.page - 1)
-        above = self.top if self._aim is None else self._aim[1]
+        above = self.aim_top
         self.go_to(self.aim + by, top=above + by)
 
     def _ready(self, top: int) -> bool:

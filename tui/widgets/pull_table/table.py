@@ -115,10 +115,8 @@ class PullTable(Asks, Vertical, Generic[R]):
         self._columns, self._hint, self._gutter = columns, hint, marks
         self._empty = empty
         self._first_order = order
-        self.text = (
-            ""  # of the rows that are here; what was asked for last may still be on its way:
-        )
-        self._asked: tuple[str, Order] = ("", order)
+        self.text = ""  # of the rows that are here
+        self._asked: tuple[str, Order] = ("", order)  # may still be on its way
         self._stamp: Hashable = None
         self._asking_page = False
         self._said = ""
@@ -199,8 +197,8 @@ class PullTable(Asks, Vertical, Generic[R]):
         if source is None:
             return
         keep = self._wanted_key
-        key = keep or rows.chosen
-        asked, page, line = rows.aim, rows.page, rows.aim - rows.top
+        key = keep or rows.aimed
+        asked, page, line = rows.aim, rows.page, rows.aim - rows.aim_top
         other = keep is not None or (text, order) != (self.text, rows.order)
         lost = 0 if text != self.text else asked  # where to go if the row is not there any more
 
@@ -229,7 +227,7 @@ class PullTable(Asks, Vertical, Generic[R]):
             cursor = lost if answer.place is None else answer.place
             top = cursor - line
             if not other:  # the reader may have gone on meanwhile
-                cursor, top = cursor + rows.aim - asked, top + rows.top - (asked - line)
+                cursor, top = cursor + rows.aim - asked, top + rows.aim_top - (asked - line)
             self.text, rows.order, self._stamp = answer.text, answer.order, answer.stamp
             rows.problem = ""
             if self._wanted_key == keep:
