@@ -13,9 +13,9 @@ _MAIN = b"import sys\nfrom remote.agent.__main__ import main\nsys.exit(main(sys.
 
 # Run as `python -c BOOT PATH SHA256 TOKEN COMMAND …`. It asks for the zip only where it is not there
 # yet, so that a start costs one round trip. It runs from an unpacked copy, whose modules are compiled
-# once: out of the zip every start compiles them anew. The hash is the interpreter's own where it has one,
-# since hashlib loads OpenSSL. The token marks where our own output begins: a shell start-up file may have
-# printed before.
+# once: out of the zip every start compiles them anew. A purge of old files may have been at that copy.
+# The hash is the interpreter's own where it has one, since hashlib loads OpenSSL. The token marks where
+# our own output begins: a shell start-up file may have printed before.
 BOOT = """\
 import sys
 sys.path[:] = [x for x in sys.path if x]
@@ -53,17 +53,23 @@ except (OSError, ValueError) as e:
     say("FAIL %s" % e)
     sys.exit(1)
 home = path[:-4]
-if not os.path.isdir(home):
+def whole():
+    try:
+        return len([x for x in os.listdir(home + "/remote/agent") if x.endswith(".py")]) == MODULES
+    except OSError:
+        return False
+if not whole():
+    import shutil, zipfile
     part = "%s.%d" % (home, os.getpid())
     try:
-        import zipfile
         zipfile.ZipFile(path).extractall(part)
+        if os.path.isdir(home):
+            os.rename(home, part + ".old")
         os.rename(part, home)
     except OSError:
-        home = path
-        import shutil
         shutil.rmtree(part, ignore_errors=True)
-    if not os.path.isdir(home):
+    shutil.rmtree(part + ".old", ignore_errors=True)
+    if not whole():
         home = path
 say("READY")
 sys.path.insert(0, home)
@@ -74,8 +80,11 @@ sys.exit(main(sys.argv[4:]))
 
 @dataclass(frozen=True, slots=True)
 class AgentZip:
+    """modules: how many there are in the agent's own package."""
+
     data: bytes
     sha256: str
+    modules: int
 
     @property
     def name(self) -> str:
@@ -95,7 +104,7 @@ def agent_zip() -> AgentZip:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
         for name, data in files.items():
             z.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
-    return AgentZip(out.getvalue(), hashlib.sha256(out.getvalue()).hexdigest())
+    return AgentZip(out.getvalue(), hashlib.sha256(out.getvalue()).hexdigest(), len(files) - 2)
 
 
 def agent_argv(
@@ -106,6 +115,7 @@ def agent_argv(
     path = f"{workdir.rstrip('/')}/agent/{z.name}"
     flags = ["-I", "-S"] if bare else []
     # One line without quotes: some login shells take no newline inside a quoted word.
-    packed = binascii.b2a_base64(BOOT.encode(), newline=False).decode()
+    script = BOOT.replace("MODULES", str(z.modules))
+    packed = binascii.b2a_base64(script.encode(), newline=False).decode()
     boot = f'import binascii;exec(binascii.a2b_base64("{packed}"))'
     return [python, *flags, "-c", boot, path, z.sha256, token, *words]

@@ -96,5 +96,6 @@ class Commands(ABC):
         with self._helper_lock:
             if self._helper is None or not self._helper.alive:
                 where = f"{self.host.workdir.rstrip('/')}/agent/{agent_zip().name}"
-                self._helper = HelperClient(self.agent("helper", self.host.workdir, where))
+                stream = self.agent("helper", self.host.workdir, where)
+                self._helper = HelperClient(stream, anew=self.helper)
             return self._helper

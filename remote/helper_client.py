@@ -78,6 +78,12 @@ def error_from(problem: Any) -> QAError:
         )
         error.holder = holder
         return error
+    if code == "agent_gone":
+        return EnvironmentProblem(
+            what,
+            why="what a purge of old files takes away is carried over again, and was gone again",
+            try_next="set `workdir` of this host in hosts.yaml to a folder that is not purged",
+        )
     if code in ("no_job", "not_found"):
         return NotFound(what, try_next="qa jobs list tells what is there")
     if code in ("disk_full", "disk"):
@@ -175,11 +181,20 @@ class _Rest:
 
 
 class HelperClient:
-    """Questions to the helper. Any thread may ask; answers come back by number."""
+    """Questions to the helper. Any thread may ask; answers come back by number.
 
-    def __init__(self, stream: Duplex, on_heard: Callable[[], None] | None = None) -> None:
+    anew: another helper in the place of one whose files were removed from the host.
+    """
+
+    def __init__(
+        self,
+        stream: Duplex,
+        on_heard: Callable[[], None] | None = None,
+        anew: Callable[[], HelperClient] | None = None,
+    ) -> None:
         self._stream = stream
         self._on_heard = on_heard
+        self._anew = anew
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
@@ -194,6 +209,15 @@ class HelperClient:
 
     def call(self, op: str, *, timeout: float = 20.0, **values: Any) -> Any:
         """Ask and wait. Raises LinkLost, RouteError (no answer in time), or what the agent says."""
+        reply = self._asked(op, timeout, values)
+        if self._anew is not None and _gone(reply):
+            self.close()
+            reply = self._anew()._asked(op, timeout, values)
+        if "error" in reply:
+            raise error_from(reply["error"])
+        return reply.get("ok")
+
+    def _asked(self, op: str, timeout: float, values: dict[str, Any]) -> dict[str, Any]:
         future: Future[Any] = Future()
         number = next(self._numbers)
         with self._lock:
@@ -204,7 +228,7 @@ class HelperClient:
         try:
             with self._send_lock:
                 self._stream.send(line)
-            reply = future.result(timeout)
+            return dict(future.result(timeout))
         except (OSError, EOFError) as e:
             if not isinstance(e, FutureTimeout):
                 self._end()
@@ -216,9 +240,6 @@ class HelperClient:
         finally:
             with self._lock:
                 self._waiting.pop(number, None)
-        if "error" in reply:
-            raise error_from(reply["error"])
-        return reply.get("ok")
 
     def close(self) -> None:
         self._stream.close()
@@ -264,6 +285,11 @@ class HelperClient:
         for future in waiting:
             if not future.done():
                 future.set_exception(_lost())
+
+
+def _gone(reply: dict[str, Any]) -> bool:
+    error = reply.get("error")
+    return isinstance(error, dict) and error.get("code") == "agent_gone"
 
 
 def _lost() -> LinkLost:

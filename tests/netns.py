@@ -67,6 +67,14 @@ class Network:
     def link_up(self) -> None:
         _ip("link", "set", self.cable, "up")
 
+    def move(self) -> str:
+        """The laptop is in another network: its address is gone, and it gets this one."""
+        address = f"198.51.100.{os.getpid() % 250 + 1}"
+        _ip("addr", "flush", "dev", self.cable)
+        _ip("addr", "add", f"{address}/32", "peer", self.jump, "dev", self.cable)
+        _ip("-n", self.jump_ns, "route", "add", f"{address}/32", "dev", self._jump_end)
+        return address
+
     def far_link_down(self) -> None:
         """The cable between jump host and host is pulled."""
         _ip("-n", self.jump_ns, "link", "set", self._far_end, "down")

@@ -78,6 +78,8 @@ class Helper:
             reply["error"] = e.as_dict()
         except OSError as e:
             reply["error"] = self._told_of(e)
+        except ImportError as e:  # nothing was begun yet
+            reply["error"] = agent_gone(str(e)).as_dict()
         except Exception as e:  # one odd question must not end the helper
             reply["error"] = {"code": "bug", "what": "%s: %s" % (type(e).__name__, e)}
         data = json.dumps(reply, separators=(",", ":")).encode() + b"\n"
@@ -264,6 +266,10 @@ class Helper:
     def _run_runner(self, job: str, queue: bool) -> dict[str, Any]:
         import subprocess
 
+        if not os.path.exists(os.path.join(self.self_path, "__main__.py")) and not os.path.isfile(
+            self.self_path
+        ):
+            raise agent_gone(self.self_path)
         argv = [sys.executable, "-I", "-S", self.self_path, "runner", self.workdir, job]
         argv += ["queue"] if queue else []
         done = subprocess.run(
@@ -278,6 +284,11 @@ class Helper:
         except ValueError:
             what = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
             return {"error": {"code": "runner", "what": "the runner failed: %s" % what[0]}}
+
+
+def agent_gone(what: str) -> Problem:
+    """The laptop carries it over again and repeats its question."""
+    return Problem("agent_gone", "the agent was removed from the work folder (%s)" % what)
 
 
 def main(workdir: str, self_path: str) -> None:

@@ -57,6 +57,8 @@ class UserAuth:
         service.add_byte(cMSG_SERVICE_REQUEST)
         service.add_string("ssh-userauth")
         self._send(service)
+        # Waited for, though a question could go along: the second of two small answers is held back until
+        # the first is acknowledged, which at the far end of a tunnel takes longer than it saves.
         self._wait(self._handler.service)
 
     def none(self) -> Reply:

@@ -14,28 +14,31 @@ import sys
 
 
 def main() -> int:
-    line = sys.stdin.buffer.readline()
+    said = b""
+    while b"\n" not in said and (data := os.read(0, 1 << 16)):
+        said += data
+    line, _, rest = said.partition(b"\n")
     if os.fork():  # before anything is imported: whoever started us need not wait for our end
         os._exit(0)
-    said = json.loads(line)
-    sys.path[:] = dict.fromkeys(said["path"])
-    sys.pycache_prefix = said["pycache_prefix"]
-    sys.dont_write_bytecode = said["dont_write_bytecode"]
+    circumstances = json.loads(line)
+    sys.path[:] = dict.fromkeys(circumstances["path"])
+    sys.pycache_prefix = circumstances["pycache_prefix"]
+    sys.dont_write_bytecode = circumstances["dont_write_bytecode"]
     gc.disable()  # nothing that is loaded is garbage
-    return _serve()
+    return _serve(rest)
 
 
-def _serve() -> int:
+def _serve(rest: bytes) -> int:
     from remote.linking.ahead import Ahead
 
-    ahead = Ahead(sys.stdin.buffer)
+    ahead = Ahead(0, rest)
+    from remote.linking.lean import lean
+
+    lean()
     import pickle
     from typing import Any
 
     from core.errors import QAError
-    from remote.linking.lean import lean
-
-    lean()
     from remote.linking.process import serve
 
     gc.freeze()

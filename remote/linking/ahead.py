@@ -6,10 +6,11 @@ TCP and the key exchange only: no question, no secret, no login. That waits for 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from remote.dialling import connected
 
@@ -20,11 +21,15 @@ FRESH_S = 5.0  # servers hang up on those who do not log in
 
 
 class Ahead:
-    """One thread. stream: [address, port] of the first hop as a line of JSON, then the definition."""
+    """One thread. From the descriptor come [address, port] of the first hop as a line of JSON, then the
+    definition; rest: what was read of it already.
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._given = b""
+    Not from sys.stdin: a thread that waits inside of that aborts the interpreter at its end.
+    """
+
+    def __init__(self, descriptor: int, rest: bytes = b"") -> None:
+        self._descriptor = descriptor
+        self._given = rest
         self._heard, self._told = threading.Event(), threading.Event()
         self._spot: Spot | None = None
         self._greeted: Greeted | None = None
@@ -62,7 +67,9 @@ class Ahead:
         return reached(spot)
 
     def _run(self) -> None:
-        first, _, self._given = self._stream.read().partition(b"\n")
+        while data := os.read(self._descriptor, 1 << 16):
+            self._given += data
+        first, _, self._given = self._given.partition(b"\n")
         self._heard.set()
         if not self._given:
             return

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from remote.shared.channel import Client
     from remote.shared.route import SharedRoute
 
+LOCK_TRIES, LOCK_TURN_S = 4, 0.01
 LONGEST = 100  # bytes of a socket's path: 104 on macOS, 108 on Linux
 
 _sharings: WeakKeyDictionary[Any, Sharing] = WeakKeyDictionary()
@@ -164,11 +165,8 @@ class Sharing:
         """False where another process serves that host already. Raises EnvironmentProblem."""
         private_folder(self.path.parent)
         self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            self._lock = -1
+        if not self._locked():
+            self._unlock()
             return False
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -234,6 +232,26 @@ class Sharing:
     @property
     def clients(self) -> int:
         return len(self._clients)
+
+    def _locked(self) -> bool:
+        """Once more, a little later, where it is held: a program that only looks whether there is a link
+        process holds it for an instant. Raises EnvironmentProblem.
+        """
+        for left in reversed(range(LOCK_TRIES)):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if left:
+                    time.sleep(LOCK_TURN_S)
+            except OSError as e:
+                self._unlock()
+                raise EnvironmentProblem(
+                    f"{self.path.parent}: nothing can be locked there",
+                    why=e.strerror or str(e),
+                    try_next="QA_STATE moves it; it must be on a local disk",
+                ) from e
+        return False
 
     def _unlock(self) -> None:
         if self._lock >= 0:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import LinkLost, QAError, UsageError
+from remote.hosts import Host
+from remote.linking import spawning
 from remote.sandbox import Sandbox
 from remote.sandbox.sandbox import PASSCODE
+from remote.shared.owner import socket_named
 from tests.remote.local import until
 from tui.desk.line import Line, check_host_name
 
@@ -106,3 +111,51 @@ def test_host_names_are_checked_before_anything_is_drawn() -> None:
     with pytest.raises(UsageError) as e:
         check_host_name("gh2000")
     assert "gh200" in e.value.try_next
+
+
+def test_a_link_process_loads_while_the_way_to_the_host_is_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(tmp_path / "box") as box:
+        loading: list[bool] = []
+        known = replace(box.host, name="gh200")
+
+        def host(line: Line) -> Host:
+            loading.append(log_of("gh200") in spawning._spares)
+            line._host = known
+            return known
+
+        monkeypatch.setattr(Line, "host", host)
+        monkeypatch.setattr(
+            "remote.linking.starting.spawn", lambda log: pytest.fail("a second one")
+        )
+        line = Line("gh200")
+        try:
+            line.log_in(Operator())  # type: ignore[arg-type]
+            assert line.launcher().list() == []
+        finally:
+            line.close()
+        assert loading == [True] and not spawning._spares
+
+
+def test_what_was_loaded_for_a_host_nobody_knows_ends() -> None:
+    line = Line("gh2000")
+    spares: list[Any] = []
+    spawn = spawning.spawn
+
+    def noted(log: Path) -> Any:
+        spares.append(spawn(log))
+        return spares[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spawning, "spawn", noted)
+        with pytest.raises(UsageError):
+            line.route()
+    (spare,) = spares
+    assert spare.poll() == 0 and spare.stdin.closed and not spawning._spares
+    assert line.link().state == "failed"
+    line.close()
+
+
+def log_of(link: str) -> Path:
+    return socket_named(link).with_suffix(".log")

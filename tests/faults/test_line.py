@@ -53,6 +53,22 @@ def test_the_network_goes_and_comes_back(bed: NetnsBed, tmp_path: Path, outage: 
         assert laptop.route.alive  # opened again, nobody was asked
 
 
+def test_the_laptop_moves_to_another_network(bed: NetnsBed, tmp_path: Path) -> None:
+    job = Counting(bed.host)
+    with Laptop(bed.host, tmp_path / "mirror").begin() as laptop:
+        job.open(0)
+        laptop.has(0)
+        address = bed.net.move()
+        until(lambda: laptop.mirror.cuts >= 1, 60)
+        job.open(1, 2)
+        laptop.has(2)
+        job.open()
+        laptop.whole(job)
+        assert laptop.route.alive
+        assert laptop.route.run(["true"], timeout=60).code == 0
+    assert f"from {address}" in bed.hop("jump").log.read_text()
+
+
 @pytest.mark.parametrize("hop", ["jump", "host"])
 def test_the_sshd_of_a_connection_is_killed(bed: NetnsBed, tmp_path: Path, hop: Any) -> None:
     job = Counting(bed.host)

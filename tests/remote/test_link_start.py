@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.errors import HostKeyUnknown, HostUnreachable
+from core.errors import EnvironmentProblem, HostKeyUnknown, HostUnreachable
 from remote.linking import ahead as module
-from remote.linking import spawning
+from remote.linking import spawning, starting
 from remote.linking.ahead import Ahead
 from remote.linking.link_route import LinkRoute
 from remote.linking.living import disconnect, living
-from remote.shared.owner import socket_path
+from remote.route import Route
+from remote.shared.owner import Sharing, socket_path
 from remote.spots import spots
 from tests.openssh import OpenSSHPair
 from tests.processes import alive
@@ -47,8 +52,8 @@ def told(pair: OpenSSHPair) -> Ahead:
     first = spots(pair.host)[0]
     with open(write, "wb") as stream:
         stream.write(json.dumps([first.address, first.port]).encode() + b"\ndefinition")
-    with open(read, "rb") as stream:
-        it = Ahead(stream)
+    with open(read, "rb"):
+        it = Ahead(read)
         assert it.definition() == b"definition"
     it.greet(first)
     return it
@@ -159,9 +164,89 @@ def _answers(it: Ahead, pair: OpenSSHPair) -> bool:
     return True
 
 
-def test_a_key_that_is_not_on_file_is_refused_however_early_it_was_seen(pair: OpenSSHPair) -> None:
-    from remote.route import Route
+def test_a_hop_is_dialled_once(monkeypatch: pytest.MonkeyPatch, pair: OpenSSHPair) -> None:
+    """A second knock counts twice against a server's limits, and waits twice where nobody answers."""
+    dialled: list[int] = []
+    create_connection = socket.create_connection
 
+    def counted(to: tuple[str, int], **how: Any) -> socket.socket:
+        dialled.append(to[1])
+        return create_connection(to, **how)
+
+    monkeypatch.setattr("remote.dialling.socket.create_connection", counted)
+    first = spots(pair.host)[0]
+    told(pair).take(first).close()
+    assert dialled == [first.port]
+    pair.jump_down()
+    assert isinstance(refused(lambda: told(pair).take(first)), HostUnreachable)
+    assert dialled == [first.port] * 2
+
+
+# -- the lock ---------------------------------------------------------------------------------
+
+
+def as_on_nfs(descriptor: Any, what: int) -> None:
+    """Locks there are of bytes, and an exclusive one needs a file that is open for writing."""
+    if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise OSError(errno.EBADF, "open to read only")
+    flock(descriptor, what)
+
+
+def without_locks(descriptor: Any, what: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+flock = fcntl.flock
+
+
+def test_a_lock_on_nfs_is_seen_to_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "x.lock"
+    lock.write_bytes(b"")
+    monkeypatch.setattr("remote.linking.starting.fcntl.flock", as_on_nfs)
+    assert not starting._held(lock)
+    with open(lock, "r+b") as holder:
+        flock(holder, fcntl.LOCK_EX)
+        assert starting._held(lock)
+    assert not starting._held(lock) and not starting._held(tmp_path / "none.lock")
+
+
+def test_where_nothing_can_be_locked_that_is_said_at_once(
+    pair: OpenSSHPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that another one holds the link, for which a program would wait in vain."""
+    lock = tmp_path / "x.lock"
+    lock.write_bytes(b"")
+    monkeypatch.setattr("remote.linking.starting.fcntl.flock", without_locks)
+    assert not starting._held(lock)
+    sharing = Sharing(Route(pair.host), tmp_path / "x.sock")
+    error = refused(sharing.start)
+    assert isinstance(error, EnvironmentProblem) and "QA_STATE" in error.try_next
+    assert not sharing.serving and sharing._lock == -1
+
+
+def test_who_only_looks_does_not_keep_a_link_process_from_its_place(
+    pair: OpenSSHPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.sock"
+    looking = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    flock(looking, fcntl.LOCK_EX)
+    tried: list[int] = []
+
+    def tried_once(descriptor: int, what: int) -> None:
+        try:
+            flock(descriptor, what)
+        finally:
+            tried.append(1)
+            flock(looking, fcntl.LOCK_UN)
+
+    monkeypatch.setattr("remote.shared.owner.fcntl.flock", tried_once)
+    with Sharing(Route(pair.host), path) as sharing:
+        assert sharing.serving and len(tried) == 2
+        monkeypatch.setattr("remote.shared.owner.fcntl.flock", flock)
+        assert Sharing(Route(pair.host), path).start() is False  # which keeps its place
+
+
+def test_a_key_that_is_not_on_file_is_refused_however_early_it_was_seen(pair: OpenSSHPair) -> None:
     pair.host.known_hosts.write_text("")
     it = told(pair)
     route = Route(pair.host, first=it.take)
@@ -171,21 +256,53 @@ def test_a_key_that_is_not_on_file_is_refused_however_early_it_was_seen(pair: Op
 
 LEAN = """
 import sys
+assert not {"inspect", "dataclasses", "paramiko"} & sys.modules.keys(), "begun too late"
 from remote.linking.lean import lean
 lean()
+import remote.linking.process, remote.shared.channel, remote.keeper
 import paramiko
-assert "email.message" not in sys.modules and "invoke" in sys.modules
-lean_version = paramiko.__version__
+left_out = {"inspect", "email.message", "paramiko.client", "paramiko.agent", "paramiko.proxy"}
+assert not left_out & sys.modules.keys(), left_out & sys.modules.keys()
+version, transport = paramiko.__version__, paramiko.Transport
+import dataclasses, inspect
 from importlib import metadata
-packages = [d.metadata["Name"].lower() for d in metadata.distributions()]  # the true one
-assert "paramiko" in packages, packages
-assert lean_version == metadata.version("paramiko") == sys.modules["importlib.metadata"].version("paramiko")
-assert sys.modules["importlib.metadata"].__spec__ is not None
+assert version == metadata.version("paramiko")
+assert str(inspect.signature(transport.getpeername)) == "(self)"  # the true one
+assert dataclasses.inspect.getsource(transport)
+assert paramiko.SSHClient and paramiko.Transport is transport and paramiko.AgentKey
+try:
+    paramiko.no_such_thing
+except AttributeError:
+    sys.exit(0)
+sys.exit("no AttributeError")
 """
 
 
 def test_what_is_left_out_is_there_for_whoever_wants_it() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LEAN], stderr=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {LEAN.strip()}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_start_that_fails_while_it_waits_for_its_definition_ends_with_its_error() -> None:
+    """A thread inside sys.stdin would abort the interpreter: a core file instead of an exit code."""
+    script = "import sys; from remote.linking.ahead import Ahead; Ahead(0); sys.exit('why')"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as it:
+        assert it.stderr and it.stderr.read() == b"why\n"  # its stdin stays open all the while
+        assert it.wait(60) == 1
+
+
+def test_what_a_link_process_is_told_may_come_in_any_pieces(pair: OpenSSHPair) -> None:
+    """The first line and all the rest at once, as a pipe may well deliver them."""
+    read, write = os.pipe()
+    first = json.dumps([spots(pair.host)[0].address, 1]).encode() + b"\ndefini"
+    os.write(write, b"tion")
+    os.close(write)
+    with open(read, "rb"):
+        assert Ahead(read, first).definition() == b"definition"

@@ -7,13 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remote import pulse as module
-from remote.leg import Meter
+from remote.dialling import connected
+from remote.leg import Leg, Meter
 from remote.pulse import BUSY_BYTES, DEADLINE_S, PING_S, SLEPT_S, Pulse
 from remote.route import Route
 from tests.openssh import OpenSSHPair
@@ -124,6 +126,49 @@ def test_after_a_sleep_it_pings_at_once(clock: Clock, monkeypatch: pytest.Monkey
     assert not thread.is_alive()
 
 
+class Stuck:
+    """A transport that answers pings, but from which nothing more goes out."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        self.stirred: threading.Event | None = None
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def is_active(self) -> bool:
+        return True
+
+    def global_request(self, kind: str, wait: bool) -> None:
+        if wait:
+            return
+        self.entered.set()
+        if self.how == "refuses":
+            raise OSError("no buffer space")
+        assert self.go_on.wait(60)
+
+
+@pytest.mark.parametrize("how", ["refuses", "hangs"])
+def test_a_ping_that_cannot_be_sent_is_an_answer_that_stays_out(how: str) -> None:
+    transport: Any = Stuck(how)
+    meter: Any = type("M", (), {"heard": time.monotonic(), "sent": 0})()
+    leg = Leg(type("S", (), {"title": "host h"})(), transport, meter, False)  # type: ignore[arg-type]
+    watching = Pulse([leg], lambda why: None)
+
+    def ping() -> None:
+        with suppress(OSError):
+            leg.ping()
+
+    pinging = threading.Thread(target=ping, daemon=True)
+    pinging.start()
+    assert transport.entered.wait(20)
+    if how == "refuses":
+        pinging.join(20)
+    why, _ = watching._look(time.monotonic() + DEADLINE_S)
+    assert why.startswith("host h has not answered")
+    transport.go_on.set()
+    pinging.join(20)
+    assert how == "refuses" or watching._look(time.monotonic() + DEADLINE_S)[0] == ""
+
+
 def test_closing_wakes_a_reader_at_once() -> None:
     """Otherwise a dropped route would keep its threads for as long as they look up from reading."""
     ours, theirs = socket.socketpair()
@@ -143,6 +188,15 @@ def test_closing_wakes_a_reader_at_once() -> None:
     reader.join(20)
     assert not reader.is_alive() and got
     theirs.close()
+
+
+def test_the_kernel_too_gives_up_what_is_not_acknowledged() -> None:
+    """Before anybody pings, as during a login, and where a ping waits behind what cannot be sent."""
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return  # Linux has it
+    with socket.create_server(("127.0.0.1", 0)) as server, connected(*server.getsockname()) as sock:
+        ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert 0 < ms < 4000
 
 
 # -- with real servers ----------------------------------------------------------------------
