@@ -132,7 +132,9 @@ def resolve(name_or_dir: str | Path, *, verify: bool = True) -> Path:
 def _missing(name: str, given: Path, path: Path) -> MissingComponent:
     """Where it was looked for and how to get it: a gated model needs a licence accepted and a token."""
     repository = REPOSITORIES.get(name, name if name.count("/") == 1 else "REPOSITORY")
-    why, how = f"looked at {given} and at {path}", f"run `qa model fetch {name}`"
+    why, how = f"looked at {given}", f"run `qa model fetch {name}`"
+    if path != given:
+        why += f" and at {path}"
     if name not in NAMES:
         how = f"download it (`hf download {repository} --local-dir {path}`), or name its directory"
     if repository.startswith(GATED):

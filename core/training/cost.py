@@ -51,7 +51,8 @@ RATE_CPU = 0.25e12  # two cores with bf16 matrix units, measured
 class PastRun:
     """A finished training. device: what it ran on, as named by the run or its host. flops: a token.
 
-    start_s: from the job's start to its first step and from the last to its end, if known.
+    start_s: from the job's start to its first step and from the last to its end, if known.  machine: the
+    kind of it, an accelerator's name or CPU; "" if the run does not say.
     """
 
     job_id: str
@@ -63,6 +64,7 @@ class PastRun:
     start_s: float | None = None
     peak_bytes: int | None = None
     predicted: Mapping[str, Any] | None = None
+    machine: str = ""
 
     @property
     def rate(self) -> float | None:
@@ -99,6 +101,7 @@ class Miss:
     figure: Literal["peak_bytes", "wall_s"]
     predicted: float
     measured: float
+    machine: str = ""
 
     @property
     def error(self) -> float:
@@ -208,7 +211,13 @@ def past_run(
         start_s=lasted_s - wall if lasted_s and lasted_s > wall else None,
         peak_bytes=int(peak) if peak else None,
         predicted=predicted if isinstance(predicted, Mapping) else None,
+        machine=machine_of(summary),
     )
+
+
+def machine_of(summary: Mapping[str, Any]) -> str:
+    """An accelerator's name, or CPU; "" where the run does not say."""
+    return device_of(summary, "CPU" if summary.get("device") == "cpu" else "")
 
 
 def device_of(summary: Mapping[str, Any], host: str) -> str:
@@ -246,10 +255,33 @@ def misses(past: Iterable[PastRun]) -> tuple[Miss, ...]:
     return tuple(m for run in past for m in _misses(run))
 
 
-def typical_error(found: Iterable[Miss], figure: str) -> tuple[float, int] | None:
-    """Median of |measured / predicted - 1|, and over how many runs; None without any."""
-    errors = [abs(m.error) for m in found if m.figure == figure]
-    return (statistics.median(errors), len(errors)) if errors else None
+@dataclass(frozen=True, slots=True)
+class Typical:
+    """How far predictions of one figure were off on one kind of machine. error: the median of
+    |measured / predicted - 1|.  runs: over how many.
+    """
+
+    machine: str
+    figure: Literal["peak_bytes", "wall_s"]
+    error: float
+    runs: int
+
+
+def typical(found: Iterable[Miss]) -> tuple[Typical, ...]:
+    """For each kind of machine, the one of the first run first. Kinds are never taken together: memory
+    is another thing on each."""
+    errors: dict[tuple[str, Literal["peak_bytes", "wall_s"]], list[float]] = {}
+    machines: dict[str, None] = {}
+    for miss in found:
+        machines.setdefault(miss.machine)
+        errors.setdefault((miss.machine, miss.figure), []).append(abs(miss.error))
+    order = list(machines)
+    return tuple(
+        Typical(machine, figure, statistics.median(some), len(some))
+        for (machine, figure), some in sorted(
+            errors.items(), key=lambda one: (order.index(one[0][0]), one[0][1])
+        )
+    )
 
 
 def _misses(run: PastRun) -> list[Miss]:
@@ -258,9 +290,10 @@ def _misses(run: PastRun) -> list[Miss]:
     out = []
     peak, wall = _number(run.predicted, "peak_bytes"), _number(run.predicted, "wall_s")
     if peak and run.peak_bytes:
-        out.append(Miss(run.job_id, "peak_bytes", peak, run.peak_bytes))
+        out.append(Miss(run.job_id, "peak_bytes", peak, run.peak_bytes, run.machine))
     if wall:
-        out.append(Miss(run.job_id, "wall_s", wall, run.wall_s + (run.start_s or 0.0)))
+        took = run.wall_s + (run.start_s or 0.0)
+        out.append(Miss(run.job_id, "wall_s", wall, took, run.machine))
     return out
 
 

@@ -17,6 +17,10 @@ import torch
 from torch import nn
 
 CHUNK = 128  # positions: 128 × 49k logits in float32 are 25 MB
+# A CPU's matrix units get a program of their own for every shape of a product: 1 to 2 ms each to make, and
+# half a megabyte each to keep. Sizes that differ from batch to batch are rounded up.
+CPU_ROWS = 16  # of the last chunk
+CPU_LENGTH = 8  # tokens a batch is padded to a multiple of
 
 
 class HeadLoss(torch.autograd.Function):  # type: ignore[misc]
@@ -33,7 +37,8 @@ class HeadLoss(torch.autograd.Function):  # type: ignore[misc]
         gradient = torch.empty_like(hidden) if hidden.requires_grad else None
         for at in range(0, hidden.shape[0], CHUNK):
             part, target = hidden[at : at + CHUNK], targets[at : at + CHUNK, None]
-            logits = (part @ weight.t()).float()
+            size = part.shape[0]
+            logits = (_whole(part) @ weight.t())[:size].float()
             picked = logits.gather(1, target)
             top = logits.amax(1, keepdim=True)
             exp = logits.sub_(top).exp_()
@@ -42,7 +47,7 @@ class HeadLoss(torch.autograd.Function):  # type: ignore[misc]
             if gradient is not None:
                 exp.div_(norm)  # softmax
                 exp.scatter_add_(1, target, exp.new_full((1, 1), -1.0).expand_as(target))
-                gradient[at : at + CHUNK] = exp.to(weight.dtype) @ weight
+                gradient[at : at + CHUNK] = (_whole(exp.to(weight.dtype)) @ weight)[:size]
         ctx.save_for_backward(gradient)
         return total
 
@@ -50,6 +55,12 @@ class HeadLoss(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, *grads: Any) -> Any:
         (gradient,) = ctx.saved_tensors
         return gradient * grads[0].to(gradient.dtype), None, None
+
+
+def _whole(x: torch.Tensor) -> torch.Tensor:
+    """On a CPU, with zeros below up to a multiple of CPU_ROWS."""
+    more = -x.shape[0] % CPU_ROWS if x.device.type == "cpu" else 0
+    return nn.functional.pad(x, (0, 0, 0, more)) if more else x
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ V vocabulary, q and k widths of queries and keys, i width of the MLP, a experts 
     activations  with checkpointing: 2 T h L of stored inputs, and 1.6 times what one layer saves
                  without: L times what one layer saves; one saves 2 T (4h + 2q + 2k + 4 i a)
     logits       full 10 T V (bf16, float32 copy, gradient); chunked 10 min(T, 1024) V + 4 T h
-    overhead     6 % of the sum (fragmentation) + 1.2 GB (context, workspace); on a CPU also twice
-                 activations and logits: its allocator keeps freed blocks of odd sizes
+    overhead     6 % of the sum (fragmentation) + 1.2 GB (context, workspace)
+
+On a CPU activations and overhead are others: core.training.fit_cpu.
 
 All sizes are bytes; people are shown GiB, never decimal GB. The formulas are checked against published
 figures of other trainers in tests/training/test_fit.py; no accelerator has measured them here, so each
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from core.training import fit_cpu
 from core.training.architectures import KNOWN, Architecture
 from core.training.recipe import Recipe
 
@@ -31,9 +33,6 @@ TIGHT = 0.92  # of what is free: above it runs fail now and then
 CHECKPOINTED_LAYER = 1.6  # layers' worth of saved tensors in flight while one is computed again
 FRAGMENTATION = 0.06
 CONTEXT = 1_200_000_000
-# Resident memory of the small model: 1.9 GB at the first step, which has the longest rows, and 3.5 GB
-# after 200 steps of batches of all lengths.
-KEPT_ON_CPU = 2.0
 NF4_BYTES = 0.516  # 4.127 bit: double quantisation of the scales
 HEAD_CHUNK = 1024  # positions whose logits exist at once, TRL
 OUR_CHUNK = 128  # the same, core.training.fast
@@ -58,10 +57,13 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One step on one device. longest: tokens of the longest row, which all of a batch are padded to."""
+    """One step on one device. longest: tokens of the longest row, which all of a batch are padded to.
+    steps: of the whole run; None: not known.
+    """
 
     batch: int
     longest: int
+    steps: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -145,14 +147,21 @@ class Fit:
         }
 
 
-def fit(recipe: Recipe, shape: Architecture, memory: Memory, *, longest: int | None = None) -> Fit:
-    """longest: tokens of the longest row if known; else the recipe's max_length."""
-    load = load_of(recipe, longest)
+def fit(
+    recipe: Recipe,
+    shape: Architecture,
+    memory: Memory,
+    *,
+    longest: int | None = None,
+    steps: int | None = None,
+) -> Fit:
+    """longest: tokens of the longest row if known; else the recipe's max_length.  steps: of the run."""
+    load = load_of(recipe, longest, steps)
     predicted = peak(recipe, shape, load, kind=memory.kind)
     found = Fit(predicted, memory, load, verdict_of(predicted.total, memory.free))
     options: tuple[Option, ...] = ()
     if found.verdict in ("TIGHT", "NO"):
-        options = tuple(_options(recipe, shape, memory, longest))
+        options = tuple(_options(recipe, shape, memory, load))
     return replace(
         found, options=options, notes=tuple(_notes(recipe, shape, memory, load, longest))
     )
@@ -164,11 +173,10 @@ def verdict_of(total: int, free: int | None) -> Verdict:
     return "PASS" if total <= TIGHT * free else "TIGHT" if total <= free else "NO"
 
 
-def load_of(recipe: Recipe, longest: int | None = None) -> Load:
+def load_of(recipe: Recipe, longest: int | None = None, steps: int | None = None) -> Load:
     t = recipe.train
-    if longest is None:
-        return Load(t.batch_size, t.max_length)
-    return Load(t.batch_size, min(longest, t.max_length))
+    tokens = t.max_length if longest is None else min(longest, t.max_length)
+    return Load(t.batch_size, tokens, steps)
 
 
 def peak(
@@ -190,9 +198,7 @@ def peak(
     width = 4 if recipe.model.dtype == "float32" else 2
     weights = _weights(recipe, shape, width, quantised_experts)
     n = shape.lora_parameters(recipe.lora)
-    layer = saved_by_layer(shape, load, width)
-    if recipe.model.attention == "eager" or (kind == "cpu" and recipe.model.attention != "sdpa"):
-        layer += 6 * load.batch * shape.heads * load.longest**2  # scores in float32 and in bf16
+    layer = _layer(recipe, shape, load, width, kind)
     if t.gradient_checkpointing:
         stored = width * load.tokens * shape.hidden * shape.layers
         activations = stored + CHECKPOINTED_LAYER * layer
@@ -203,8 +209,19 @@ def peak(
     sizes = (weights / parts + whole_layers, 8 * n / parts, 8 * n / parts, activations, head)
     overhead = FRAGMENTATION * sum(sizes) + CONTEXT
     if kind == "cpu":
-        overhead += KEPT_ON_CPU * (activations + head)
+        overhead = fit_cpu.overhead(recipe, shape, load.longest, load.steps, activations + head)
     return Peak(*(round(x) for x in (*sizes, overhead)))
+
+
+def _layer(recipe: Recipe, shape: Architecture, load: Load, width: int, kind: str) -> float:
+    """Bytes of what one layer keeps for its backward pass."""
+    cpu, longest = kind == "cpu", load.longest
+    if cpu and fit_cpu.by_hand(recipe, shape, longest):
+        return fit_cpu.saved_by_hand(recipe, shape, load.tokens, longest)
+    kept = saved_by_layer(shape, load, width)
+    if fit_cpu.eager(recipe, longest) if cpu else recipe.model.attention == "eager":
+        kept += 6 * load.batch * shape.heads * longest**2  # scores in float32 and in bf16
+    return fit_cpu.LIBRARY * kept if cpu else kept
 
 
 def saved_by_layer(shape: Architecture, load: Load, width: int = 2) -> int:
@@ -235,13 +252,12 @@ def changed(recipe: Recipe, **sections: Mapping[str, Any]) -> Recipe:
     return recipe.model_copy(update=parts)
 
 
-def _options(
-    recipe: Recipe, shape: Architecture, memory: Memory, longest: int | None
-) -> Iterator[Option]:
+def _options(recipe: Recipe, shape: Architecture, memory: Memory, load: Load) -> Iterator[Option]:
     """Most harmless first. Of each kind the mildest that passes, or the strongest if none does."""
 
     def tried(text: str, settings: tuple[str, ...], other: Recipe, of: Architecture) -> Option:
-        need = peak(other, of, load_of(other, longest), kind=memory.kind).total
+        now = load_of(other, load.longest, load.steps)
+        need = peak(other, of, now, kind=memory.kind).total
         return Option(text, settings, need, verdict_of(need, memory.free))
 
     t = recipe.train
@@ -260,7 +276,7 @@ def _options(
     if best:
         yield best
     if memory.kind == "cpu":
-        yield from _other_bases(recipe, shape, memory, longest)
+        yield from _other_bases(recipe, shape, memory, load)
         return
     if recipe.model.quantise == "none":
         text = (
@@ -279,17 +295,17 @@ def _options(
         count *= 2
     if divided:
         yield divided
-    yield from _other_bases(recipe, shape, memory, longest)
+    yield from _other_bases(recipe, shape, memory, load)
 
 
 def _other_bases(
-    recipe: Recipe, shape: Architecture, memory: Memory, longest: int | None
+    recipe: Recipe, shape: Architecture, memory: Memory, load: Load
 ) -> Iterator[Option]:
     """The largest base known here that passes with the recipe's other settings."""
     for other in sorted(KNOWN.values(), key=lambda a: -a.parameters):
         if other.parameters >= shape.parameters or other.name in ("tiny", "llama-2-7b"):
             continue
-        need = peak(recipe, other, load_of(recipe, longest), kind=memory.kind).total
+        need = peak(recipe, other, load, kind=memory.kind).total
         if verdict_of(need, memory.free) == "PASS":
             text = f"another base: the recipe {other.name} ({other.parameters / 1e9:.1f} B)"
             yield Option(text, (f"model.name={other.name}",), need, "PASS")

@@ -165,6 +165,7 @@ def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
         "modules_changed": moved,
         "attention": attention,
         "light_loss": loop.light,
+        "layers_by_hand": loop.layers_by_hand,
         "packing": layout.packed,
         "adapter_sha256": _save(request, settled, attached),
         "adapter_step": step,

@@ -23,7 +23,7 @@ from core.training.adapter_files import WEIGHTS
 from core.training.attach import Attached
 from core.training.batches import ByLength
 from core.training.data import IGNORED, Row
-from core.training.fast import HeadLoss, use_low_rank
+from core.training.fast import CPU_LENGTH, HeadLoss, use_low_rank
 from core.training.layer import use_layers
 from core.training.recipe import Recipe
 
@@ -35,6 +35,7 @@ class LightSFTTrainer(SFTTrainer):  # type: ignore[misc]
     """Loss = sum of the negative log-likelihoods of labelled tokens / their number in the step."""
 
     light = False
+    layers_by_hand = 0
     tokens_seen = 0
     batches: ByLength | None = None
 
@@ -151,6 +152,7 @@ def build(
         gradient_checkpointing=t.gradient_checkpointing and not divided,  # FSDP has its own
         max_length=None,
         packing=False,
+        pad_to_multiple_of=None if gpu else CPU_LENGTH,
         bf16=gpu and recipe.model.dtype == "bfloat16",
         fp16=False,
         use_cpu=not gpu,
@@ -192,5 +194,5 @@ def build(
         use_light_loss(trainer, attached.model)
     if not gpu and t.low_rank_in_model_dtype:
         use_low_rank(attached.model)  # for layers that are not fit for the next
-        use_layers(attached.model)
+        trainer.layers_by_hand = use_layers(attached.model)
     return trainer

@@ -118,10 +118,9 @@ def test_predicted_against_measured() -> None:
     by_figure = {m.figure: m for m in cost.misses([run])}
     assert by_figure["peak_bytes"].error == pytest.approx(3_493_507_072 / 2.5e9 - 1)
     assert by_figure["wall_s"].error == pytest.approx(317.4 / stored["wall_s"] - 1)
-    assert cost.typical_error(cost.misses([run]), "peak_bytes") == (
-        by_figure["peak_bytes"].error,
-        1,
-    )
+    found = {t.figure: t for t in cost.typical(cost.misses([run]))}
+    assert found["peak_bytes"].error == by_figure["peak_bytes"].error
+    assert found["peak_bytes"].machine == "CPU" and found["peak_bytes"].runs == 1
     kept = cost.compare(stored, SUMMARY)
     assert kept["peak_bytes"]["measured"] == 3_493_507_072 and kept["wall_s"]["predicted"] > 0
 
@@ -130,7 +129,25 @@ def test_runs_that_tell_nothing_are_left_out() -> None:
     settings = {"recipe": RECIPE.resolved()}
     for odd in ({"smoke": True}, {"resumed": True}, {"tokens": 0}, {"wall_s": "fast"}):
         assert cost.past_run("x", {**SUMMARY, **odd}, settings) is None
-    assert cost.typical_error([], "wall_s") is None
+    assert cost.typical([]) == ()
+
+
+def test_errors_of_kinds_of_machines_are_never_taken_together() -> None:
+    stored = {"predicted": {"peak_bytes": 1e9, "wall_s": 100.0}}
+    gpu = {**SUMMARY, "device": "cuda", "gpu": "NVIDIA GH200 480GB"}
+    runs = [
+        cost.past_run("a", {**SUMMARY, "peak_memory_bytes": 1.5e9, "wall_s": 100.0}, stored),
+        cost.past_run("b", {**gpu, "peak_memory_bytes": 0.9e9, "wall_s": 150.0}, stored),
+        cost.past_run("c", {**SUMMARY, "peak_memory_bytes": 1.3e9, "wall_s": 100.0}, stored),
+    ]
+    found = cost.typical(cost.misses(run for run in runs if run is not None))
+    assert [(t.machine, t.figure, round(t.error, 6), t.runs) for t in found] == [
+        ("CPU", "peak_bytes", 0.4, 2),
+        ("CPU", "wall_s", 0.0, 2),
+        ("NVIDIA GH200 480GB", "peak_bytes", 0.1, 1),
+        ("NVIDIA GH200 480GB", "wall_s", 0.5, 1),
+    ]
+    assert cost.machine_of({}) == ""
 
 
 def test_a_run_of_a_model_not_known_here_still_tells_its_memory() -> None:

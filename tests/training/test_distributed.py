@@ -53,13 +53,18 @@ def test_two_processes_leave_one_record(models: Path, pairs_file: Path, tmp_path
     assert done.stdout.count("loading tiny") == 1
 
 
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by-hand", "library"])
 def test_two_processes_take_the_steps_of_one_that_accumulates_twice(
-    models: Path, tmp_path: Path
+    models: Path, tmp_path: Path, by_hand: bool
 ) -> None:
-    """The same rows in each step, the same loss: of two processes the batch is the sum of both."""
+    """The same rows in each step, the same loss, the same adapter: of two processes the batch is the sum
+    of both. With the layers by hand, and the library's."""
+    from safetensors.torch import load_file
+
     pairs = write_pairs(tmp_path / "even.jsonl", some_pairs(32))
     sets = ["train.epochs=3", "train.batch_size=4", "train.lr=0.01", "model.dtype=float32"]
-    curves = []
+    sets.append(f"train.low_rank_in_model_dtype={str(by_hand).lower()}")
+    curves, adapters = [], []
     for name, processes, accumulate in (("two", 2, 1), ("one", 1, 2)):
         out = tmp_path / name
         more = [f"train.accumulate={accumulate}", f"train.processes={processes}"]
@@ -71,9 +76,16 @@ def test_two_processes_take_the_steps_of_one_that_accumulates_twice(
         steps = metrics(out)
         assert [e["step"] for e in steps] == list(range(1, 13))
         curves.append([e["loss"] for e in steps])
-        assert json.loads((out / "summary.json").read_text())["tokens"] > 0
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["tokens"] > 0 and summary["layers_by_hand"] == (2 if by_hand else 0)
+        adapters.append(load_file(out / "adapter" / "adapter_model.safetensors"))
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)
     assert curves[0][-1] < curves[0][0] - 0.1  # it did learn, so the curve says something
+    two, one = adapters
+    assert two.keys() == one.keys()
+    for name, factor in two.items():
+        # sums in another order, through Adam's division: equal to a thousandth of the factor
+        assert (factor - one[name]).norm() < 1e-3 * one[name].norm() > 0, name
 
 
 def test_a_stop_of_one_is_a_checkpoint_of_both(

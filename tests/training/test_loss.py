@@ -145,3 +145,19 @@ def test_the_loop_gets_other_batches_each_epoch(trainer: Any) -> None:
         loader.set_epoch(epoch)
         seen.append([batch["input_ids"].tolist() for batch in loader])
     assert seen[0] == seen[2] != seen[1]
+
+
+def test_shapes_on_a_cpu_are_few(trainer: Any) -> None:
+    """Each new one costs a program of the matrix units, in time and in memory that stays."""
+    from core.training.fast import CPU_LENGTH, CPU_ROWS, _whole
+
+    rows = trainer.train_dataset
+    widths = {
+        trainer.data_collator([rows[n], rows[n + 1]])["input_ids"].shape[1] for n in range(11)
+    }
+    assert not any(width % CPU_LENGTH for width in widths)
+    assert any(len(row["input_ids"]) % CPU_LENGTH for row in rows)  # so something was padded
+    import torch
+
+    assert {_whole(torch.ones(n, 4)).shape[0] for n in range(1, 65)} == {16, 32, 48, 64}
+    assert CPU_ROWS == 16

@@ -225,6 +225,7 @@ def test_sigterm_leaves_a_checkpoint_and_resuming_gives_the_same_bits(
     steps = [e["step"] for e in events_of(request.events, "metric")]
     assert steps == list(range(1, 201))  # nothing done twice, nothing left out
     assert adapter_sha256(request) == straight
+    assert json.loads((request.out / "summary.json").read_text())["layers_by_hand"] == 2
 
 
 def test_kill_leaves_usable_checkpoints_and_a_torn_one_is_passed_over(

@@ -9,7 +9,7 @@ from tests.ui.conftest import NARROW, press, running, shown, until, write
 from tests.ui.fakes import FakeDesk, hostile
 from tests.ui.fakes_plans import L2, L4, FakePlans
 from tests.ui.test_train import noticed
-from tui.desk.api_plans import Held, LintRow, PlanView, PreflightRow, PreflightView, Wish
+from tui.desk.api_plans import Held, LintRow, Missed, PlanView, PreflightRow, PreflightView, Wish
 from tui.desk.preflighting import view
 from tui.present import past, planned
 from tui.screens.train_plan import PlanPage
@@ -181,6 +181,15 @@ def test_each_finished_run_stands_beside_what_was_said_of_it() -> None:
     assert list(past.rows(held)) == [
         ("train-b", "memory 3.0 → 4.5 GiB (+50%)   time 1:40 → 2:30 (+50%)"),
         ("train-a", "time 1:40 → 1:15 (-25%)"),
+    ]
+    missed = (
+        Missed("CPU", "peak_bytes", 0.06, 2),
+        Missed("CPU", "wall_s", 0.5, 1),
+        Missed("", "wall_s", 0.1, 1),
+    )
+    assert list(past.typical(missed)) == [
+        "typical error of predictions on CPU: memory ±6% (2 runs), time ±50% (1 run)",
+        "typical error of predictions here: time ±10% (1 run)",
     ]
     many = tuple(Held(f"train-{n}", "wall_s", 1.0, 1.0) for n in range(9))
     assert len(list(past.rows(many))) == past.SHOWN

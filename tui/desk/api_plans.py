@@ -89,11 +89,24 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """How far predictions of a figure were typically off on one kind of machine ("" = not known).
+
+    error: a share, 0..1.  runs: over how many.
+    """
+
+    machine: str
+    figure: str
+    error: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanView:
     """Memory in bytes: parts add up to the predicted peak of one process; free: of one accelerator.
 
-    verdict: PASS, TIGHT, NO or UNKNOWN.  past: of earlier predictions (figure, typical error 0..1,
-    runs); held: each of them, the newest run first.  busy: id of the job that holds the accelerator.
+    verdict: PASS, TIGHT, NO or UNKNOWN.  past: of earlier predictions, by kind of machine; held: each
+    of them, the newest run first.  busy: id of the job that holds the accelerator.
     command: what would run there.
     """
 
@@ -116,7 +129,7 @@ class PlanView:
     notes: tuple[str, ...]
     price: Price | None
     lint: tuple[LintRow, ...]
-    past: tuple[tuple[str, float, int], ...] = ()
+    past: tuple[Missed, ...] = ()
     promises: tuple[str, ...] = ()
     busy: str = ""
     command: str = ""

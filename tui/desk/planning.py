@@ -58,7 +58,7 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         from core.training import lessons
-        from core.training.cost import typical_error
+        from core.training.cost import typical
 
         return {
             "recipe": self.recipe_name,
@@ -72,7 +72,7 @@ class Plan:
             "fit": self.fit.as_json(),
             "cost": self.cost,
             "findings": self.findings,
-            "past_error": {f: typical_error(self.misses, f) for f in ("peak_bytes", "wall_s")},
+            "past_errors": typical(self.misses),
             "accepted": dict(self.recipe.accept),
             "can_start": not self.blocking,
         }
@@ -154,7 +154,13 @@ def plan_of(
         taught = replace(taught, pairs=min(taught.pairs, SMOKE_ROWS))
     refusals.check_devices(chosen, memory.devices, host or "this host")
     shape = architectures.of_recipe(chosen)
-    fitted = fit.fit(chosen, shape, memory, longest=taught.longest_tokens if taught else None)
+    fitted = fit.fit(
+        chosen,
+        shape,
+        memory,
+        longest=taught.longest_tokens if taught else None,
+        steps=cost.steps_of(chosen, cost.rows_of(chosen, taught)) if taught else None,
+    )
     price = taught and cost.predict(
         chosen, shape, taught, past, device=host, hardware=memory.name, kind=memory.kind
     )

@@ -14,6 +14,7 @@ from tui.desk.api_plans import (
     Ghost,
     Held,
     LintRow,
+    Missed,
     PlanView,
     PreflightView,
     Price,
@@ -101,11 +102,10 @@ class WorkbenchPlans:
 
 def view(made: Plan, wish: Wish, busy: str = "") -> PlanView:
     """A plan as plain values."""
-    from core.training.cost import typical_error
+    from core.training.cost import typical
     from core.training.promises import unkept
 
-    taught, figures = made.lessons, ("peak_bytes", "wall_s")
-    past = [(f, typical_error(made.misses, f)) for f in figures]
+    taught = made.lessons
     return PlanView(
         wish,
         made.recipe.profile,
@@ -131,7 +131,7 @@ def view(made: Plan, wish: Wish, busy: str = "") -> PlanView:
             )
             for f in made.findings
         ),
-        tuple((figure, *error) for figure, error in past if error is not None),
+        tuple(Missed(m.machine, m.figure, m.error, m.runs) for m in typical(made.misses)),
         tuple(unkept(made.recipe)),
         busy,
         command(wish, made.recipe.train.processes),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from tui import clean
 from tui.present import words
 
 SHOWN = 3  # runs
+NAMES = {"peak_bytes": "memory", "wall_s": "time"}
 
 
 class Figure(Protocol):
@@ -23,6 +25,32 @@ class Figure(Protocol):
     def measured(self) -> float: ...
     @property
     def error(self) -> float: ...
+
+
+class Typical(Protocol):
+    """Of one figure on one kind of machine. error: a share."""
+
+    @property
+    def machine(self) -> str: ...
+    @property
+    def figure(self) -> str: ...
+    @property
+    def error(self) -> float: ...
+    @property
+    def runs(self) -> int: ...
+
+
+def typical(found: Sequence[Typical]) -> Iterator[str]:
+    """ "typical error of predictions on CPU: memory ±6 % (2 runs), time ±9 % (2 runs)", a line a machine."""
+    for machine in dict.fromkeys(one.machine for one in found):
+        said = ", ".join(
+            f"{NAMES.get(one.figure, one.figure)} ±{one.error:.0%} "
+            f"({one.runs} run{'s' if one.runs > 1 else ''})"
+            for one in found
+            if one.machine == machine
+        )
+        where = f"on {clean.line(machine, 60)}" if machine else "here"
+        yield f"typical error of predictions {where}: {said}"
 
 
 def rows(held: Sequence[Figure]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from core.training.cost import Cost, typical_error
+from core.training.cost import Cost, typical
 from core.training.fit import GIB
 from core.training.lint import Finding
 from tui.desk.planning import Plan
@@ -85,13 +85,9 @@ def _cost(cost: Cost) -> Iterator[str]:
 
 
 def _past(plan: Plan) -> Iterator[str]:
-    said = []
-    for figure, name in (("peak_bytes", "memory"), ("wall_s", "time")):
-        found = typical_error(plan.misses, figure)
-        if found:
-            said.append(f"{name} ±{found[0]:.0%} ({found[1]} run{'s' if found[1] > 1 else ''})")
-    if said:
-        yield _row("past", f"typical error of predictions here: {', '.join(said)}")
+    lines = list(past.typical(typical(plan.misses)))
+    yield from (_row("" if n else "past", line) for n, line in enumerate(lines))
+    if lines:
         yield from (_row("", f"{job_id}  {told}") for job_id, told in past.rows(plan.misses))
 
 

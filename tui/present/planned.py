@@ -31,7 +31,6 @@ PARTS = (
     ("▒", "dim"),
 )
 _WRAPS = Console(width=200)  # only measures; nothing is written to it
-FIGURES = {"peak_bytes": "memory", "wall_s": "time"}
 
 
 def recipe_row(row: RecipeRow, width: int) -> Text:
@@ -178,12 +177,10 @@ def _cost(p: PlanView, width: int) -> Iterator[Text]:
         yield from _row("cost", time, width)
         basis = f"{clean.line(c.basis, 200)}; {c.steps:,} steps, {c.tokens:,} tokens"
         yield from _row("", text(("▲ " if c.assumed else "", "warn"), (basis, "dim")), width)
-    if p.past:
-        said = ", ".join(
-            f"{FIGURES.get(f, f)} ±{error:.0%} ({n} run{'s' if n > 1 else ''})"
-            for f, error, n in p.past
-        )
-        yield from _row("past", text((f"typical error of predictions here: {said}", "dim")), width)
+    lines = list(past.typical(p.past))
+    for n, line in enumerate(lines):
+        yield from _row("" if n else "past", text((line, "dim")), width)
+    if lines:
         for job_id, told in past.rows(p.held):
             yield from _row("", text((f"…{clean.line(job_id, 60)[-11:]}  {told}", "dim")), width)
     yield text()
