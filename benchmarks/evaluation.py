@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,7 @@ def _answer(task: Path) -> dict[str, Any]:
     model = loaded("bfloat16")
     threads = given["threads"] or model.settle()
     torch.set_num_threads(threads)
+    model = replace(model, beside=generate.side_by_side(model.model, model.way, threads))
     asked = [Asked(str(n), text) for n, text in enumerate(given["questions"])]
     model.answer_alone(Asked("warm", "Hello"))
     start, cpu = time.perf_counter(), time.process_time()

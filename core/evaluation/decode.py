@@ -9,7 +9,7 @@ half of the work is otherwise spent on rows that nobody waits for. torch is impo
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
     from core.evaluation.straight import Pass
 
-REVISION = 3  # raised where an answer in bf16 may come out otherwise than before
+REVISION = 4  # raised where an answer in bf16 may come out otherwise than before
 SHRINK_AT = 8  # rows leave the batch once an eighth of it has ended: each leaving copies the rest
 BLOCK = 256  # of the vocabulary, when the best token is looked for
 ROOM_BYTES = 2 << 30  # for keys and values in main memory
 READ_TOKENS = 2048  # of prompts read together: more is not faster, and pads more
+WORTH_A_CUT = (
+    400  # rows times columns: what a further call of the attention kernel takes as long as
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,13 @@ def greedy(
     pad_id: int,
     device: str,
     way: Pass | None = None,
+    wanted: Callable[[], None] | None = None,
 ) -> Iterator[list[Said]]:
     """The answers as they end, some at a time, until every prompt has one.
 
     prompts: token ids, at least one each; best in order of their length.
     way: the shorter way through the model, where `straight` found one.
+    wanted: called between its layers; raises where the answers are not waited for any more.
     Raises torch's OutOfMemoryError where the batch has no room; see `fitting`.
     """
     from core.evaluation.kv_room import has_room_for
@@ -62,7 +67,7 @@ def greedy(
         seconds = time.perf_counter() - began
         yield [Said(n, t, None, seconds) for n, t in enumerate(tokens)]
         return
-    batch = _Batch(model, way, prompts, max_new_tokens, pad_id, device)
+    batch = _Batch(model, way, prompts, max_new_tokens, pad_id, device, wanted)
     said: list[list[int]] = [[] for _ in prompts]
     first: list[float] = []
     chosen: list[int] = []
@@ -96,9 +101,12 @@ def greedy(
         yield ended
 
 
-def fitting(model: Any, lengths: Sequence[int], max_new_tokens: int, most: int) -> int:
+def fitting(
+    model: Any, lengths: Sequence[int], max_new_tokens: int, most: int, beside: int = 1
+) -> int:
     """How many of these prompts, the first ones, may be a batch: at most `most`, and as many as have
     room for their keys and values. lengths: tokens of each prompt, the longest first.
+    beside: batches at the same time, which share all of that evenly.
     """
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -106,7 +114,7 @@ def fitting(model: Any, lengths: Sequence[int], max_new_tokens: int, most: int) 
     each: int = 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize
     row = int(each * (lengths[0] + max_new_tokens))
     rows: int = _room_bytes(model) // row
-    return max(1, min(most, len(lengths), rows))
+    return max(1, min(most, rows, len(lengths) + beside - 1) // beside)
 
 
 def _room_bytes(model: Any) -> int:
@@ -129,6 +137,7 @@ class _Batch:
         max_new_tokens: int,
         pad_id: int,
         device: str,
+        wanted: Callable[[], None] | None,
     ) -> None:
         import torch
 
@@ -139,7 +148,9 @@ class _Batch:
         self._prompts, self._pad, self._device = prompts, pad_id, device
         self._width = max(map(len, prompts))
         room = self._width + max_new_tokens
-        self._rooms = Rooms(model.config.get_text_config().num_hidden_layers, len(prompts), room)
+        layers = model.config.get_text_config().num_hidden_layers
+        self._rooms = Rooms(layers, len(prompts), room, wanted)
+        self._begins = [self._width - len(p) for p in prompts]
         lengths = torch.tensor([len(p) for p in prompts], device=device)
         columns = torch.arange(room, device=device)
         self._mask = (columns >= self._width - lengths[:, None]).long()
@@ -171,6 +182,7 @@ class _Batch:
         self._last.append(tokens)
         if part.stop == len(self._prompts):
             self._rooms.all_read(self._width)
+            self._group()
             self._last = [torch.cat(self._last)]
         return list(tokens.tolist())
 
@@ -190,6 +202,13 @@ class _Batch:
             chosen = self._rooms.keep(rows).to(self._device)
             self._last = [self._last[0][chosen]]
             self._position, self._mask = self._position[chosen], self._mask[chosen]
+        self._begins = [self._begins[row] for row in rows]
+        self._group()
+
+    def _group(self) -> None:
+        from core.evaluation.kv_room import grouped
+
+        self._rooms.groups = grouped(self._begins, WORTH_A_CUT)
 
     def _forward(self, ids: Any, mask: Any, position: Any) -> torch.Tensor:
         import torch
@@ -200,15 +219,25 @@ class _Batch:
 
 
 def _first_best(logits: torch.Tensor) -> torch.Tensor:
-    """argmax over the vocabulary, of equal ones the first: block by block, a tenth of argmax's time
-    for bf16 on a CPU. logits: (rows, vocabulary); token ids: (rows,).
+    """argmax over the vocabulary, of equal ones the first. logits: (rows, vocabulary); ids: (rows,).
+
+    Block by block, and as integers: of positive floating-point numbers the larger one has the larger
+    bits, and a CPU compares integers several times faster than it compares bf16.
     """
+    import torch
     import torch.nn.functional as F
 
     rows, vocabulary = logits.shape
-    blocks = F.pad(logits, (0, -vocabulary % BLOCK), value=float("-inf")).view(rows, -1, BLOCK)
-    block = blocks.amax(-1).max(-1).indices
-    within = blocks[range(rows), block].max(-1).indices
+    if vocabulary % BLOCK:
+        logits = F.pad(logits, (0, -vocabulary % BLOCK), value=float("-inf"))
+    blocks = logits.view(rows, -1, BLOCK)
+    whole = {2: torch.int16, 4: torch.int32}[logits.dtype.itemsize]
+    bits = blocks.view(whole)
+    highest, block = bits.amax(-1).max(-1)
+    if bool((highest <= 0).any()):  # negative numbers are in the other order
+        bits = blocks
+        block = bits.amax(-1).max(-1).indices
+    within = bits[torch.arange(rows, device=logits.device), block].max(-1).indices
     return block * BLOCK + within
 
 

@@ -8,7 +8,7 @@ sum decides, and that differs with the number of rows; `qa-eval` looks how often
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,11 +19,17 @@ from core.evaluation.decode import Said, fitting, greedy
 from core.evaluation.engines import Question, Unanswered
 from core.evaluation.packing import pack
 from core.evaluation.prompting import Prompter, context_of
+from core.evaluation.side_by_side import SideBySide
 
 if TYPE_CHECKING:
     from core.evaluation.straight import Pass
 
 Dtype = Literal["bfloat16", "float32"]
+WORTH_A_THREAD = 24
+"""Questions: every step reads all weights, whatever the number of rows, so that small batches cost more."""
+MOST_BESIDE = 4
+LARGEST_BESIDE = 2 << 30
+"""Bytes of weights: where products are large, threads hardly wait, and reading weights twice costs more."""
 SMALLEST_COSINE = 0.95
 """A merged adapter must point where the trained one pointed; below it the adapter is not merged."""
 
@@ -40,6 +46,7 @@ class Generator:
     max_new_tokens: int = 64
     notes: tuple[str, ...] = ()
     way: Pass | None = field(default=None, repr=False)
+    beside: SideBySide = field(default_factory=lambda: SideBySide(1), repr=False)
 
     def prompt_ids(self, question: str) -> list[int]:
         """The question in the model's own chat template, ready for the answer to begin."""
@@ -48,7 +55,10 @@ class Generator:
     def answer_alone(self, question: Question) -> Answer:
         """One answer with its latency: from the text of the question to the text of the answer."""
         start = time.perf_counter()
-        (answer,) = next(self._generate([question], [self.prompt_ids(question.question)]))
+        prompter = self._prompter()
+        prompts = {question.id: prompter.ids(question.question)}
+        said = next(self._said([question], prompts, None))
+        (answer,) = self._answers([question], prompts, said, prompter)
         return replace(answer, latency_s=time.perf_counter() - start)
 
     def answer_batches(
@@ -56,18 +66,37 @@ class Generator:
     ) -> Iterator[list[Answer]]:
         """Answers as they end, of batches of questions of similar length, the longest first.
 
-        The longest first: if memory does not suffice, it shows at once.
+        The longest first: if memory does not suffice, it shows at once. Where there are questions
+        enough, `beside` takes several batches at a time, batch_size questions together at most.
         """
         prompter = self._prompter()
         prompts = {q.id: prompter.ids(q.question) for q in questions}
         left = sorted(questions, key=lambda q: (-len(prompts[q.id]), q.id))
+        share = min(batch_size, len(left)) // self.beside.threads
+        threads = self.beside.threads if share >= WORTH_A_THREAD else 1
+        batches: list[list[Question]] = []
         while left:
             lengths = [len(prompts[q.id]) for q in left]
-            size = fitting(self.model, lengths, self.max_new_tokens, batch_size)
-            batch, left = left[:size], left[size:]
-            yield from self._generate(batch, [prompts[q.id] for q in batch])
+            size = fitting(self.model, lengths, self.max_new_tokens, batch_size, threads)
+            now, left = left[: size * threads], left[size * threads :]
+            # every so-many-th question: each thread has long and short ones
+            batches += [some for k in range(threads) if (some := now[k::threads])]
+        if threads == 1:
+            for batch in batches:
+                for said in self._said(batch, prompts, None):
+                    yield self._answers(batch, prompts, said, prompter)
+            return
+        for batch, said in self.beside.answered(
+            lambda some, wanted: self._said(some, prompts, wanted), batches
+        ):
+            yield self._answers(batch, prompts, said, prompter)
 
     def settle(self) -> int:
+        if self.beside.running:  # whose threads would be measured, not the machine
+            import torch
+
+            threads: int = torch.get_num_threads()
+            return threads
         return settle_threads(self)
 
     def unanswered(self) -> tuple[Unanswered, ...]:
@@ -76,23 +105,36 @@ class Generator:
     def close(self) -> None:
         """Nothing to release: the memory goes with the object."""
 
-    def _generate(
-        self, questions: Sequence[Question], prompts: list[list[int]]
-    ) -> Iterator[list[Answer]]:
-        prompter = self._prompter()
-        for some in greedy(
+    def _said(
+        self,
+        questions: Sequence[Question],
+        prompts: Mapping[str, list[int]],
+        wanted: Callable[[], None] | None,
+    ) -> Iterator[list[Said]]:
+        """Of one batch, as answers end; in any thread."""
+        return greedy(
             self.model,
-            prompts,
+            [prompts[q.id] for q in questions],
             max_new_tokens=self.max_new_tokens,
             stop_ids=self.stop_ids,
             pad_id=self.tokenizer.pad_token_id,
             device=self.device,
             way=self.way,
-        ):
-            yield [
-                self._answer(questions[said.n].id, prompter, prompts[said.n], said, len(prompts))
-                for said in some
-            ]
+            wanted=wanted,
+        )
+
+    def _answers(
+        self,
+        questions: Sequence[Question],
+        prompts: Mapping[str, list[int]],
+        said: Sequence[Said],
+        prompter: Prompter,
+    ) -> list[Answer]:
+        asked = [questions[s.n].id for s in said]
+        return [
+            self._answer(i, prompter, prompts[i], s, len(questions))
+            for i, s in zip(asked, said, strict=True)
+        ]
 
     def _answer(
         self, question_id: str, prompter: Prompter, prompt: list[int], said: Said, batch: int
@@ -156,9 +198,35 @@ def load(
     way = straight(model) if has_room_for(model) else None
     if way is not None:
         notes.append("read and answered the shorter way, checked for equal logits")
+    beside = side_by_side(model, way)
+    if beside.threads > 1:
+        notes.append(f"{beside.threads} batches answered side by side, where there are enough")
     return Generator(
-        model, tokenizer, frozenset(stop_ids), device, dtype, max_new_tokens, tuple(notes), way
+        model,
+        tokenizer,
+        frozenset(stop_ids),
+        device,
+        dtype,
+        max_new_tokens,
+        tuple(notes),
+        way,
+        beside,
     )
+
+
+def side_by_side(model: Any, way: Pass | None, cpus: int = 0) -> SideBySide:
+    """How many batches this model answers at a time. cpus: 0: those this process may use.
+
+    However busy they are: which questions are a batch, and with it the last bits in bf16, does not
+    depend on the moment.
+    """
+    from core.training.environment import usable_cpus
+
+    cpus = cpus or usable_cpus()
+    if way is None or sum(p.nbytes for p in model.parameters()) > LARGEST_BESIDE:
+        return SideBySide(1)
+    threads = min(cpus, MOST_BESIDE)
+    return SideBySide(threads, cpus // threads)
 
 
 def settle_threads(model: Generator) -> int:

@@ -7,7 +7,9 @@ parts into their rows, and rows that have ended are moved out. Imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -73,13 +75,29 @@ class Room(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
             states[: len(rows), :, : self.used] = states[rows, :, : self.used]
 
 
-class Rooms:
-    """The rooms of all layers, as the `past_key_values` of a model."""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Neighbouring rows of a batch.  begin: column before which none of them has a token."""
 
-    def __init__(self, layers: int, rows: int, room: int) -> None:
+    rows: slice
+    begin: int
+
+
+class Rooms:
+    """The rooms of all layers, as the `past_key_values` of a model.
+
+    groups: rows whose keys are looked at together, once all prompts are read; empty: all rows.
+    wanted: called between two layers; it raises where the answers are not waited for any more.
+    """
+
+    def __init__(
+        self, layers: int, rows: int, room: int, wanted: Callable[[], None] | None = None
+    ) -> None:
         """rows: prompts.  room: tokens of the longest prompt and of the longest answer together."""
         self.layers = [Room(rows, room) for _ in range(layers)]
         self.cache = Cache(layers=list(self.layers))
+        self.groups: list[Group] = []
+        self.wanted = wanted or (lambda: None)
 
     def read_at(self, row: int, end: int) -> None:
         """The next prompts go to the rows from `row` on, and end before the column `end`."""
@@ -99,3 +117,28 @@ class Rooms:
         for layer in self.layers:
             layer.keep(chosen.to(layer.device))
         return chosen
+
+
+def grouped(begins: Sequence[int], worth: int) -> list[Group]:
+    """The rows cut where their beginnings differ, so that fewer columns without a token are looked at.
+
+    begins: first column of each row with a token in it.  worth: rows times columns that a cut must save.
+    """
+    done: list[Group] = []
+    todo = [(0, len(begins))]
+    while todo:
+        start, stop = todo.pop()
+        some = begins[start:stop]
+        before = list(accumulate(some, min))
+        behind = list(accumulate(reversed(some), min))[::-1]
+        low = behind[0]
+        saved = {
+            n: n * (before[n - 1] - low) + (len(some) - n) * (behind[n] - low)
+            for n in range(1, len(some))
+        }
+        cut = max(saved, key=saved.__getitem__, default=0)
+        if cut and saved[cut] > worth:
+            todo += [(start + cut, stop), (start, start + cut)]
+        else:
+            done.append(Group(slice(start, stop), low))
+    return done

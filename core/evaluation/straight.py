@@ -3,14 +3,16 @@
 The model's own modules do the work: norms, projections, experts, adapters beside the weights. What is
 done otherwise is the attention between them: the mask is made once instead of in every layer, and the
 kernel is asked for grouped heads, which on a CPU is faster than repeating or regrouping them. `straight`
-asks both for the same logits first, and stands back where they are not equal to the last bit.
+asks both for the same logits first, and stands back where they are not equal to the last bit. Of a batch
+of prompts of unlike length, columns in which a row has no token are left out where that pays: they
+count for nothing, and leaving them out changes the order of a sum at most.
 Imports torch.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from transformers import LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM
 
-from core.evaluation.kv_room import Rooms
+from core.evaluation.kv_room import Group, Rooms
 
 FAMILIES = (LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM)
 PROBE = ((5, 9, 4, 7, 3), (8, 6, 2))
@@ -71,10 +73,13 @@ def _short(model: Any) -> Pass:
         hidden = inner.embed_tokens(ids)
         cos, sin = inner.rotary_emb(hidden, position)
         turn = cos[:, :, None], _signed(sin)[:, :, None]
-        allowed = _allowed(mask, ids.shape[1], hidden.dtype)
+        # while prompts are read, the columns are those of the part that is read
+        groups = rooms.groups or [Group(slice(0, len(ids)), 0)]
+        seen = [(g, _allowed(mask[g.rows, g.begin :], ids.shape[1], hidden.dtype)) for g in groups]
         for layer, room in zip(inner.layers, rooms.layers, strict=True):
+            rooms.wanted()
             hidden = hidden + _attention(
-                layer.self_attn, layer.input_layernorm(hidden), turn, allowed, room
+                layer.self_attn, layer.input_layernorm(hidden), turn, seen, room
             )
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         logits: torch.Tensor = model.lm_head(inner.norm(hidden)[:, -1:])[:, -1]
@@ -87,7 +92,7 @@ def _attention(
     attention: Any,
     hidden: torch.Tensor,
     turn: tuple[torch.Tensor, torch.Tensor],
-    allowed: torch.Tensor | None,
+    groups: Sequence[tuple[Group, torch.Tensor | None]],
     room: Any,
 ) -> torch.Tensor:
     shape = (*hidden.shape[:-1], -1, attention.head_dim)
@@ -95,15 +100,19 @@ def _attention(
     key = _turned(attention.k_proj(hidden).view(shape), turn).transpose(1, 2)
     value = attention.v_proj(hidden).view(shape).transpose(1, 2)
     keys, values = room.update(key, value)
-    seen = F.scaled_dot_product_attention(
-        query,
-        keys,
-        values,
-        attn_mask=allowed,
-        is_causal=allowed is None and hidden.shape[1] > 1,
-        scale=attention.scaling,
-        enable_gqa=True,
-    )
+    parts = [
+        F.scaled_dot_product_attention(
+            query[group.rows],
+            keys[group.rows, :, group.begin :],
+            values[group.rows, :, group.begin :],
+            attn_mask=allowed,
+            is_causal=allowed is None and hidden.shape[1] > 1,
+            scale=attention.scaling,
+            enable_gqa=True,
+        )
+        for group, allowed in groups
+    ]
+    seen = parts[0] if len(parts) == 1 else torch.cat(parts)
     together: torch.Tensor = attention.o_proj(seen.transpose(1, 2).reshape(*hidden.shape[:-1], -1))
     return together
 
