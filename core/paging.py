@@ -1,7 +1,8 @@
 """A list in SQLite, page by page: counted, ordered, filtered, and the place of a row in it.
 
-A page far into an unfiltered list is read from the nearer end. With an index on what it is ordered by,
-a page of 250,000 rows costs a few milliseconds; without one the keys are sorted for each page.
+A page beside one that is known is read from its row, wherever in the list it lies; any other from the
+nearer end. With an index on what it is ordered by, nothing is read to be passed over; without one the
+keys are looked through for each page, and sorted as far as the page reaches.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Listing:
     table: a table's name.  key: its unique column.  columns: what a page gives.
     orders: name → SQL expressions that are never NULL; "" is the order where none is asked for.
     searched: columns in which a filter looks.  where: the condition of every row, "" for none.
+    values: of the places in `where`; they may be an operator's.
     """
 
     table: str
@@ -32,6 +34,7 @@ class Listing:
     orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     searched: tuple[str, ...] = ()
     where: str = ""
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,42 @@ def count(read: Read, listing: Listing, part: Part) -> int:
     return int(found[0][0])
 
 
-def page(read: Read, listing: Listing, part: Part, offset: int, limit: int) -> Sequence[Any]:
-    """Rows `offset` to `offset + limit`; fewer at the end."""
+def page(
+    read: Read,
+    listing: Listing,
+    part: Part,
+    offset: int,
+    limit: int,
+    *,
+    after: str = "",
+    before: str = "",
+) -> Sequence[Any]:
+    """Rows `offset` to `offset + limit`; fewer at the end.
+
+    after, before: key of the row that stands just before or just behind them, "" if that is not known.
+    Pages read each after the last row of the one before hold every row that stays as it is once,
+    whatever else is changed meanwhile.
+    """
+    for key, backwards in ((after, False), (before, True)):
+        found = _beside(read, listing, part, key, limit, backwards) if key else ()
+        if found:  # else the end, or that row is gone
+            return found
+    return _at(read, listing, part, offset, limit)
+
+
+def _beside(
+    read: Read, listing: Listing, part: Part, key: str, limit: int, backwards: bool
+) -> Sequence[Any]:
+    condition, values = _condition(listing, part.text)
+    by, down = ", ".join(_order(listing, part)), part.descending != backwards
+    here = f"SELECT {by} FROM {listing.table} WHERE {listing.key} = ?"
+    beyond = f"({by}) {'<' if down else '>'} ({here})"
+    return _read(
+        read, listing, part, f"{condition} AND {beyond}", (*values, key), backwards, 0, limit
+    )
+
+
+def _at(read: Read, listing: Listing, part: Part, offset: int, limit: int) -> Sequence[Any]:
     backwards = False
     if offset >= FAR and not part.text:
         total = count(read, listing, part)
@@ -61,6 +98,20 @@ def page(read: Read, listing: Listing, part: Part, offset: int, limit: int) -> S
         if behind < offset:
             backwards, offset = True, behind
     condition, values = _condition(listing, part.text)
+    return _read(read, listing, part, condition, values, backwards, offset, limit)
+
+
+def _read(
+    read: Read,
+    listing: Listing,
+    part: Part,
+    condition: str,
+    values: Sequence[str],
+    backwards: bool,
+    offset: int,
+    limit: int,
+) -> Sequence[Any]:
+    """The rows in the order of the part, whichever way they are read."""
     down = part.descending != backwards
     by = ", ".join(f"{e} DESC" if down else e for e in _order(listing, part))
     # the keys first, so that no row is read only to be passed over
@@ -92,7 +143,7 @@ def _order(listing: Listing, part: Part) -> tuple[str, ...]:
 
 
 def _condition(listing: Listing, text: str) -> tuple[str, list[str]]:
-    parts, values = [listing.where] if listing.where else [], []
+    parts, values = [f"({listing.where})"] if listing.where else [], [*listing.values]
     for word in text[:LONGEST_FILTER].split() if listing.searched else ():
         without = word.startswith("!") and len(word) > 1
         like = "%" + re.sub(r"([%_\\])", r"\\\1", word[1:] if without else word) + "%"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from core.errors import QAError
-from tui import alone, outside
+from tui import alone, outside, splits
 from tui.bindings import EVERYWHERE, LISTS
 from tui.present import when
 from tui.screens.base import DeskScreen
@@ -33,8 +34,11 @@ class Acts:
         app = self._centre
         if isinstance(app.screen, DeskScreen):
             keys = app.keymap.keys
+            around = () if app.screen.focused is None else app.screen.focused.ancestors_with_self
+            inside = next((w.OWN_KEYS for w in around if hasattr(w, "OWN_KEYS")), None)
             body = frame.help_page(
                 app.screen.place,
+                pane=None if inside is None else (inside[0], keys(inside[1])),
                 lists=keys(LISTS),
                 everywhere=keys(EVERYWHERE),
                 width=min(90, app.size.width * 96 // 100 - 6),
@@ -59,15 +63,21 @@ class Acts:
             app.copy(found[1], found[0])
 
     def action_export(self) -> None:
-        """Write the focused list to a file; a list is what has `shown`."""
+        """Write the focused list to a file; a list is what has `shown`, or all of it as `whole`."""
         from tui import exporting
+        from tui.widgets import writing
 
         app, focused = self._centre, self._centre.screen.focused
-        shown = getattr(focused, "shown", None)
-        if not isinstance(app.screen, DeskScreen) or shown is None:
+        name = getattr(app.screen, "MODE", "")
+        shown, whole = getattr(focused, "shown", None), getattr(focused, "whole", None)
+        if not name or (shown is None and whole is None):
             app.say("No list is in focus that could be written to a file: tab goes to one.")
             return
-        name, found = app.screen.MODE, shown()
+        if whole is not None:
+            writing.begin(app, name, whole())
+            return
+        assert shown is not None
+        found = shown()
         app.ask(
             lambda: exporting.keep(found, name, app.clock()),
             lambda path: app.say(f"{len(found.rows):,} rows written: {path}"),
@@ -86,10 +96,40 @@ class Acts:
 
     def action_alone(self) -> None:
         app = self._centre
-        if not isinstance(app.screen, DeskScreen) or alone.put_back(app.screen):
+        screen = app.screen
+        if not isinstance(screen, DeskScreen):
             return
-        if app.screen.focused is None or not alone.show(app.screen.focused):
+        if not alone.put_back(screen) and (
+            screen.focused is None or not alone.show(screen.focused)
+        ):
             app.say("Nothing stands beside this pane.")
+        screen.give_sizes()
+
+    def action_hop(self) -> None:
+        """A letter on every pane; pressing it goes there."""
+        from tui.widgets.hop import HopScreen, places
+
+        app, screen = self._centre, self._centre.screen
+        if isinstance(screen, DeskScreen):
+            app.push_screen(HopScreen(places(screen)), lambda to: to and to.focus())
+
+    def action_border(self, way: splits.Side) -> None:
+        """Move the border beside the pane in focus."""
+        screen = self._centre.screen
+        if isinstance(screen, DeskScreen) and (why := screen.move_border(way)):
+            self._centre.say(why)
+
+    def action_borders(self) -> None:
+        screen = self._centre.screen
+        if isinstance(screen, DeskScreen):
+            screen.forget_sizes()
+            self._centre.say("The panes have their own sizes again.")
+
+    def keep_sizes(self) -> None:
+        """Into the operator's settings, for the next start."""
+        app = self._centre
+        if app.preferences.remember:
+            self.store_setting("panes", lambda: splits.lines(app.sizes))
 
     def action_times(self) -> None:
         app = self._centre
@@ -159,7 +199,7 @@ class Acts:
         if name is not None and self._centre.preferences.remember:
             self.store_setting("theme", name)
 
-    def store_setting(self, name: str, value: str) -> None:
+    def store_setting(self, name: str, value: str | Callable[[], list[str]]) -> None:
         """Into the operator's settings file; a failure is only told."""
         from tui import settings_file
 

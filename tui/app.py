@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
 from textual.app import App
@@ -21,7 +21,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from core.errors import Cancelled, QAError
-from tui import alone, clean, crash, notices, theme
+from tui import alone, clean, crash, notices, splits, theme
 from tui.acts import Acts
 from tui.asking import Asks
 from tui.bindings import EVERYWHERE, PLACES, bindings
@@ -36,6 +36,9 @@ from tui.present import when
 from tui.screens.base import DeskScreen
 from tui.telling import Tells
 from tui.threads import Threads
+
+if TYPE_CHECKING:
+    from tui.widgets.writing import Write
 
 
 def _screen(mode: str) -> Callable[[], Screen[None]]:
@@ -70,6 +73,7 @@ class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
         height: 0 !important; min-height: 0 !important; max-height: 0 !important;
         margin: 0 !important; padding: 0 !important; border: none !important;
     }
+    DeskScreen Pane.-dragged { border: round $accent; }
     DeskScreen .-alone { width: 1fr !important; height: 1fr !important; max-height: 100% !important; }
     SearchIcon { display: none; }
     Toast { padding: 0 1; }
@@ -94,8 +98,10 @@ class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
         self.preferences = preferences or Preferences()
         self.keymap = self.preferences.keymap
         self.read_only = self.preferences.locked or self.preferences.settings.read_only
+        self.sizes = splits.read(self.preferences.settings.panes)
         self.desk = guarded(desk, lambda: self.read_only)
         self.clock = clock
+        self.list_writing: Write | None = None
         self.threads = Threads()
         self.overview: Overview | None = None
         self.crash: crash.Crash | None = None
@@ -262,8 +268,12 @@ class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
 
     async def action_back(self) -> None:
         screen = self.screen
-        if isinstance(screen, DeskScreen) and (alone.put_back(screen) or screen.go_back()):
-            return
+        if isinstance(screen, DeskScreen):
+            if alone.put_back(screen):
+                screen.give_sizes()
+                return
+            if screen.go_back():
+                return
         if self._trail:
             self.switch_mode(self._trail.pop())
 

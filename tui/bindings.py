@@ -13,7 +13,7 @@ from tui.keys.evaluate import ANSWER, EVALUATE, GOLDEN
 from tui.keys.host import HOST
 from tui.keys.jobs import JOBS
 from tui.keys.pilot import PILOT
-from tui.keys.pull_table import PULL
+from tui.keys.pull_table import LONG, PULL
 from tui.keys.sources import SOURCES
 from tui.keys.trace import TRACE
 from tui.keys.train import CURVE, PLAN, TRAIN
@@ -30,6 +30,7 @@ __all__ = [
     "INSIDE",
     "JOBS",
     "LISTS",
+    "LONG",
     "PILOT",
     "PLACES",
     "PLAN",
@@ -72,7 +73,7 @@ PLACES = (
 )
 
 # of pages and panes inside a screen
-INSIDE = (CURVE, PLAN, ANSWER, GOLDEN, PULL)
+INSIDE = (CURVE, PLAN, ANSWER, GOLDEN, PULL, LONG)
 
 EVERYWHERE = table(
     "app",
@@ -139,6 +140,38 @@ EVERYWHERE = table(
         footer=False,
     ),
     Key("Z", "alone", "this pane alone", "This pane alone, and all of them back", footer=False),
+    Key(
+        "ctrl+g",
+        "hop",
+        "go to a pane",
+        "A letter on every pane: press it to go there",
+        footer=False,
+    ),
+    *(
+        Key(
+            f"ctrl+{way}",
+            f"border('{way}')",
+            f"border {where}",
+            f"Move the border beside this pane {where}; the mouse drags it",
+            shown=f"ctrl+{sign}",
+            footer=False,
+            id=f"border_{way}",
+        )
+        for way, where, sign in (
+            ("left", "to the left", "←"),
+            ("right", "to the right", "→"),
+            ("up", "up", "↑"),
+            ("down", "down", "↓"),
+        )
+    ),
+    Key(
+        "vertical_line",
+        "borders",
+        "own sizes",
+        "The panes as the program has them; of one border, two clicks on it",
+        shown="|",
+        footer=False,
+    ),
     Key("T", "times", "times", "Times as local time, as UTC, as age", footer=False),
     Key(
         "ctrl+r",
@@ -187,6 +220,14 @@ LISTS = table(
     Key("ctrl+u,pageup", "page_up", "page up", "A page up", shown="ctrl+u", bound=False),
     Key("enter", "select", "open", "Open the highlighted row", bound=False, id="open"),
     Key("slash", "find", "find", "Find a row, where / does nothing else", shown="/", bound=False),
+    Key(
+        "ampersand",
+        "filter",
+        "filter",
+        "Show only rows with these words; !word: without it; esc shows all",
+        shown="&",
+        bound=False,
+    ),
     Key("n", "find_next", "next", "The next row found, after /", bound=False),
     Key("N", "find_previous", "previous", "The row found before, after /", bound=False),
 )

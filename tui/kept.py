@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 from core import locations
 from core.errors import EnvironmentProblem
+
+
+@dataclass(slots=True)
+class Growing:
+    """out: where to write.  path: the file, once it is whole."""
+
+    out: TextIO
+    path: Path
 
 
 def keep(folder: str, stem: str, ending: str, text: str, what: str) -> Path:
@@ -14,19 +28,36 @@ def keep(folder: str, stem: str, ending: str, text: str, what: str) -> Path:
 
     what: for the message, as in "the note".  Raises EnvironmentProblem.
     """
-    from core.jobdir import write_atomic
+    with growing(folder, stem, ending, what) as file:
+        file.out.write(text)
+    return file.path
 
+
+@contextmanager
+def growing(folder: str, stem: str, ending: str, what: str) -> Iterator[Growing]:
+    """The same for what is written bit by bit: the file appears whole at the end, or not at all.
+
+    An error inside leaves nothing; those of the disk become EnvironmentProblem.
+    """
     place = locations.state_dir() / folder
     path = place / f"{stem}.{ending}"
+    tmp = place / f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.tmp"
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(tmp, "w", encoding="utf-8", errors="replace", newline="") as out:
+            file = Growing(out, path)
+            yield file
+            out.flush()
+            os.fsync(out.fileno())
         for n in count(2):
-            if not path.exists():
+            if not file.path.exists():
                 break
-            path = place / f"{stem}-{n}.{ending}"
-        write_atomic(path, text.encode("utf-8", "replace"))
+            file.path = place / f"{stem}-{n}.{ending}"
+        tmp.replace(file.path)
     except OSError as e:
         raise EnvironmentProblem(
             f"{path}: {what} could not be written", why=str(e), try_next="free some space"
         ) from e
-    return path
+    finally:
+        with suppress(OSError):
+            tmp.unlink(missing_ok=True)

@@ -10,12 +10,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from textual import events
 from textual.app import ScreenStackError
 
 from tui.bindings import PLACES
 
 if TYPE_CHECKING:
     from textual.app import App
+    from textual.screen import Screen
 
 BETWEEN_S = 0.02
 LOOK_AHEAD_S = 0.6  # after the first frame, while the operator reads it
@@ -76,3 +78,23 @@ class OpensSoon:
         elif screen is not None and screen._css_update_count == NEW:
             app.stylesheet.update(screen, animate=animate)
             screen._css_update_count = app._css_update_count
+
+
+class StyledOnce:
+    """Mixin of the screens: what has its styles is not styled again for coming into sight.
+
+    Textual styles a new screen's widgets when they come, at two resumes, and for its width: four times,
+    and at each later look once more.
+    """
+
+    def take_width(self) -> None:
+        """Have the class of the app's width before there is a widget that depends on it."""
+        here = cast("Screen[Any]", self)
+        points = sorted(here.HORIZONTAL_BREAKPOINTS or ())
+        fit = [name for least, name in points if here.app.size.width >= least][-1:]
+        here.update_classes({name: name in fit for _, name in points}, animate=False)
+
+    def _on_screen_resume(self, event: events.ScreenResume) -> None:
+        here = cast("Screen[Any]", self)
+        if here._css_update_count == here.app._css_update_count:
+            event.refresh_styles = False

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,14 @@ from core.errors import SettingsError
 from core.jobdir import write_atomic
 
 NAME = "settings.toml"
+_ONE_WRITER = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class AppSettings:
     """theme: "" takes the default one.  reduced_motion: nothing moves by itself.
     times: local, utc or age.
+    panes: sizes of panes, as the app writes them (tui.splits).
     production: names of hosts whose frame is coloured, beside those that configs/hosts.yaml marks.
     """
 
@@ -31,6 +35,7 @@ class AppSettings:
     host: str = ""
     times: str = "local"
     production: tuple[str, ...] = ()
+    panes: tuple[str, ...] = ()
 
 
 def path() -> Path:
@@ -102,15 +107,26 @@ def line_of(file: Path, key: str) -> int:
     return 1
 
 
-def store(name: str, value: str | bool, file: Path | None = None) -> None:
-    """Change one entry and nothing else of the file. Raises SettingsError."""
+Value = str | bool | list[str]
+
+
+def store(name: str, value: Value | Callable[[], Value], file: Path | None = None) -> None:
+    """Change one entry and nothing else of the file. Raises SettingsError.
+
+    A callable is asked when its turn has come: of several in a row, none writes what is old.
+    """
+    import tomllib
+
     file = file or path()
-    quoted = json.dumps(value, ensure_ascii=False)  # of these types the same in TOML
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        text = file.read_text("utf-8") if file.exists() else ""
-        write_atomic(file.resolve(), with_entry(text, name, quoted).encode())
-    except (OSError, UnicodeDecodeError) as e:
+        with _ONE_WRITER:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            text = file.read_text("utf-8") if file.exists() else ""
+            quoted = json.dumps(value() if callable(value) else value, ensure_ascii=False)
+            changed = with_entry(text, name, quoted)  # JSON of these types is TOML too
+            tomllib.loads(changed)  # an entry of several lines is not written over by halves
+            write_atomic(file.resolve(), changed.encode())
+    except (OSError, ValueError) as e:
         raise SettingsError(
             f"{file}: {name} could not be stored", why=str(e), try_next="it holds until you leave"
         ) from e

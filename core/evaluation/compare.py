@@ -20,9 +20,10 @@ def compare_scores(
 
     n            questions both answered, canaries left out as in every accuracy
     accuracy     {a, b}: Wilson 95 % over them
-    flips        {regressions, improvements, severe}, canaries among them: rows with id, category,
-                 question, before, after, severe and cause; severe ones first among the regressions,
-                 and by id on their own ("any severe regression needs a person")
+    flips        {regressions, invented, improvements, severe}, canaries among them: rows with id,
+                 category, question, before, after, severe and cause; severe ones first among the
+                 regressions; invented: right still, but citing what does not exist; severe: ids of
+                 both kinds ("any severe regression needs a person")
     p_value      exact McNemar, two-sided
     difference   b - a with a 95 % bootstrap interval, the wordings of one item drawn together
     mdd          the smallest true difference this many questions could show, power 80 %
@@ -46,8 +47,10 @@ def compare_scores(
     ]
     tested = compare_items(items)
     severe = [i for i in both if is_severe(before[i], after[i])]
+    grave = frozenset(severe)
     worse = [i for i in both if is_right(before[i]) and not is_right(after[i])]
-    worse = [i for i in worse if i in severe] + [i for i in worse if i not in severe]
+    worse.sort(key=lambda i: i not in grave)
+    invented = [i for i in severe if is_right(after[i])]
     better = [i for i in both if is_right(after[i]) and not is_right(before[i])]
 
     def flip(i: str) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def compare_scores(
             "question": after[i]["question"],
             "before": before[i]["answer"],
             "after": after[i]["answer"],
-            "severe": i in severe,
+            "severe": i in grave,
             "cause": after[i].get("cause"),
         }
 
@@ -69,6 +72,7 @@ def compare_scores(
         },
         "flips": {
             "regressions": [flip(i) for i in worse],
+            "invented": [flip(i) for i in invented],
             "improvements": [flip(i) for i in better],
             "severe": severe,
         },

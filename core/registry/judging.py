@@ -1,7 +1,8 @@
 """People's labels of stored answers, and what judge models said of them. Both are only shown.
 
 A label is of an answer's text to a question, whoever gave it in whichever evaluation: the same answer
-in a later evaluation is labelled already. Nothing is ever changed; the newest label counts.
+in a later evaluation is labelled already. Nothing is ever changed; the newest label counts, unless
+the question or its expected answer now reads otherwise: then it is stale, shown and not counted.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from core.errors import ChangedUnderYou, NotFound, UsageError
@@ -23,7 +24,10 @@ LABELS: tuple[Verdict, ...] = get_args(Verdict)
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """model_version, system: where the answer was read.  at: ISO 8601, UTC."""
+    """model_version, system: where the answer was read.  at: ISO 8601, UTC.
+
+    stale: given to the question, or against the expected answer, in another wording.
+    """
 
     question_id: str
     label: Verdict
@@ -31,6 +35,7 @@ class Label:
     system: str
     at: str
     who: str
+    stale: bool = False
 
 
 def give(
@@ -97,12 +102,41 @@ def labels(reg: Registry, rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, 
     if not newest:
         return {}
     asked = {question for question, _ in newest}
+    wordings: dict[int, dict[str, tuple[str, str]]] = {}
     out = {}
     for row in rows:
         name = str(row.get("id"))
         if name in asked and (found := newest.get((name, digest(row)))):
-            out[str(row.get("system")), name] = found
+            stale = _wording_then(reg, found, wordings) != _wording(row)
+            out[str(row.get("system")), name] = replace(found, stale=stale)
     return out
+
+
+def counted(found: Mapping[tuple[str, str], Label]) -> dict[tuple[str, str], Verdict]:
+    """The grades that agreement is counted over: those that are not stale."""
+    return {key: label.label for key, label in found.items() if not label.stale}
+
+
+def _wording(row: Mapping[str, Any]) -> tuple[str, str]:
+    return str(row.get("question") or ""), str(row.get("expected_answer") or "")
+
+
+def _wording_then(
+    reg: Registry, label: Label, known: dict[int, dict[str, tuple[str, str]]]
+) -> tuple[str, str] | None:
+    """What was asked and expected in the evaluation in which the label was given.
+
+    known: evaluation → question → wording, of those that were read.
+    """
+    sql = "SELECT id FROM evaluations WHERE model_version IS ? AND at <= ? ORDER BY id DESC LIMIT 1"
+    of = reg.one(sql, (label.model_version, label.at))
+    if of is None:
+        return None
+    if of["id"] not in known:
+        read = evaluations.latest(reg, label.model_version, until=label.at)
+        asked = read.scores.get("questions", ()) if read else ()
+        known[of["id"]] = {str(r.get("id")): _wording(r) for r in asked}
+    return known[of["id"]].get(label.question_id)
 
 
 def digest(row: Mapping[str, Any]) -> str:

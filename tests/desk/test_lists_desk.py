@@ -178,3 +178,54 @@ def test_any_page_is_the_slice_of_the_whole(
     assert paging.count(read, LISTING, part) == len(rows)
     if offset < len(rows):
         assert paging.index_of(read, LISTING, part, rows[offset][0]) == offset
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=60),
+    st.sampled_from(["", "score"]),
+    st.booleans(),
+    st.integers(1, 7),
+)
+@settings(max_examples=60, deadline=None)
+def test_pages_beside_a_known_row_are_those_of_their_place(
+    scores: list[int], order: str, descending: bool, limit: int
+) -> None:
+    db = sqlite3.connect(":memory:")
+    db.execute("CREATE TABLE t (id TEXT PRIMARY KEY, score INTEGER NOT NULL)")
+    db.executemany("INSERT INTO t VALUES (?, ?)", ((f"k{n:02}", s) for n, s in enumerate(scores)))
+    listing = Listing("t", "id", orders={"": ("id",), "score": ("score", "id")}, searched=("id",))
+    part = Part(order=order, descending=descending)
+
+    def read(sql: str, values: object) -> list[tuple[str, int]]:
+        return db.execute(sql, values).fetchall()  # type: ignore[arg-type]
+
+    keys = [r[0] for r in paging.page(read, listing, part, 0, 100)]
+    for at in range(len(keys)):
+        ahead = paging.page(read, listing, part, at + 1, limit, after=keys[at])
+        assert [r[0] for r in ahead] == keys[at + 1 : at + 1 + limit]
+        if at >= limit:
+            behind = paging.page(read, listing, part, at - limit, limit, before=keys[at])
+            assert [r[0] for r in behind] == keys[at - limit : at]
+    gone = paging.page(read, listing, part, 0, limit, after="no such row")
+    assert [r[0] for r in gone] == keys[:limit], "its place is looked for then"
+
+
+def test_a_walk_gives_each_row_once_while_others_come_and_go() -> None:
+    db = sqlite3.connect(":memory:")
+    db.execute("CREATE TABLE t (id TEXT PRIMARY KEY)")
+    db.executemany("INSERT INTO t VALUES (?)", ((f"k{n:04}",) for n in range(0, 1000, 2)))
+    listing = Listing("t", "id", orders={"": ("id",)})
+
+    def read(sql: str, values: object) -> list[tuple[str]]:
+        return db.execute(sql, values).fetchall()  # type: ignore[arg-type]
+
+    found: list[str] = []
+    while some := paging.page(
+        read, listing, Part(), len(found), 50, after=found[-1] if found else ""
+    ):
+        found += [r[0] for r in some]
+        n = len(found)
+        db.execute("INSERT INTO t VALUES (?)", (f"a{n:04}-new",))  # before where it reads
+        db.execute("DELETE FROM t WHERE id = ?", (found[n // 2],))  # and one that was read
+    assert sorted(set(found)) == sorted(found)
+    assert {f"k{n:04}" for n in range(0, 1000, 2)} <= set(found)

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from core import locations
+from core import locations, paging
 from core.errors import Refused, SettingsError
 from core.registry import Registry, audit, evaluations, open_registry, snapshots, versions
 from core.snapshots import freeze
 from tests.core.conftest import make_pair
 from tests.ui.fakes import measure, scores
 from tui.cli.root import run
-from tui.desk import release
+from tui.desk import release, trails
 
 A, B = "access-qa-v1.0.0", "access-qa-v1.0.1"
 
@@ -237,6 +237,7 @@ def test_card_and_time_machine(
 def test_the_trail_of_a_version(reg: Registry) -> None:
     release.promote(reg, A, "staging", override_reason="pilot")
     release.promote(reg, B, "staging", override_reason="pilot")
-    actions = [row["action"] for row in release.trail(reg, A)]
+    found = paging.page(reg.rows, trails.listing(A), paging.Part(descending=True), 0, 50)
+    actions = [row.action for row in trails.of_page(reg, found)]
     assert actions[-1] == "version.register"
     assert actions.count("version.promote") == 2, "coming and going"

@@ -8,9 +8,11 @@ import pytest
 
 from core.evaluation.answers import Answer
 from core.evaluation.compare import compare_scores
+from core.evaluation.flips import Flips
 from core.evaluation.gates import gates_from
 from core.evaluation.regressions import regressions
 from core.evaluation.rejudge import rejudge
+from core.paging import Part
 from tests.evaluation.parts import DEFERS, RIGHT, live, number, perfect, question
 from tests.evaluation.test_scores import FABRICATED, GATES, answers, build, questions, verdicts
 
@@ -152,3 +154,29 @@ def test_flips_of_two_versions_severe_regressions_first() -> None:
     assert found["difference"]["low"] < 0 < found["difference"]["high"]
     assert found["categories"]["software"]["losses"] == 1
     assert found["causes"] == {"a": {"refused": 1}, "b": {"invented": 1, "refused": 1}}
+
+
+def test_flips_come_page_by_page_with_what_misleads_first() -> None:
+    qs = questions(30, 10)
+    first = build(qs, {"tuned": answers(qs, lambda q: "" if q.id == "s9" else perfect(q))})
+    said = {
+        "s1": "",
+        "s3": f"{qs[3].expected_answer} {FABRICATED}",
+        "s5": f"It has 7 GB of memory, or 105 GB of memory. {RIGHT}",
+    }
+    second = build(qs, {"tuned": answers(qs, lambda q: said.get(q.id, perfect(q)))})
+    flips = Flips.between(compare_scores(first, second))
+    assert [(f.id, f.kind, f.severe) for f in flips.all] == [
+        ("s5", "regression", True),
+        ("s3", "invented", True),
+        ("s1", "regression", False),
+        ("s9", "improvement", False),
+    ]
+    pages = [flips.page(Part(), at, 2) for at in (0, 2, 4)]
+    assert [f.id for page in pages for f in page] == ["s5", "s3", "s1", "s9"]
+    assert flips.count(Part("severe")) == 2 and flips.count(Part("!severe")) == 2
+    assert flips.index_of(Part("severe"), "s3") == 1
+    assert flips.index_of(Part("severe"), "s9") is None
+    by_id = [f.id for f in flips.page(Part("", "id", descending=True), 0, 9)]
+    assert by_id == ["s9", "s5", "s3", "s1"]
+    assert Flips.between({}).all == []

@@ -137,3 +137,27 @@ def test_labels_are_kept_with_who_and_when_and_found_by_the_answer() -> None:
         for sql in ("UPDATE answer_labels SET label = 'correct'", "DELETE FROM judgements"):
             with pytest.raises(Exception, match=r"stays|kept"):
                 reg.execute(sql)
+
+
+@pytest.mark.parametrize("field", ["question", "expected_answer"])
+def test_a_label_of_other_wording_is_stale_and_counts_no_more(field: str) -> None:
+    with open_registry() as reg:
+        pairs = [make_pair(n) for n in range(3)]
+        snapshot = freeze(pairs)
+        snapshots.save(reg, snapshot, pairs)
+        name = versions.register(
+            reg, base_model="b", dataset_version=snapshot.id, training_config={}
+        ).model_version
+        s = scores(4, 2)
+        evaluations.save(reg, name, s)
+        judging.give(reg, name, {("", "q0"): "correct", ("", "q1"): "correct"})
+        changed = [dict(r, **{field: "other"}) if r["id"] == "q0" else r for r in s["questions"]]
+        later = evaluations.save(reg, name, {**s, "questions": changed})
+        found = judging.labels(reg, changed)
+        assert found["tuned", "q0"].stale and not found["tuned", "q1"].stale
+        assert not judging.labels(reg, s["questions"])["tuned", "q0"].stale
+        assert judging.counted(found).keys() == {("tuned", "q1"), ("base", "q1")}
+        assert gather.opinions_of(reg, later.scores, later.scores_sha256)["labels"] == 1
+        judging.give(reg, name, {("", "q0"): "incorrect"})
+        assert not judging.labels(reg, changed)["tuned", "q0"].stale
+        assert gather.opinions_of(reg, later.scores, later.scores_sha256)["labels"] == 2

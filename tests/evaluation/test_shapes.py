@@ -145,7 +145,7 @@ def test_qa_gates_check(capsys: pytest.CaptureFixture[str]) -> None:
 def test_qa_eval_compare(capsys: pytest.CaptureFixture[str]) -> None:
     code, found = said(capsys, run(["eval", "compare", A, B, "--json"]))
     assert code == 0 and found["n"] == len(QUESTIONS)
-    assert set(found["flips"]) == {"regressions", "improvements", "severe"}
+    assert set(found["flips"]) == {"regressions", "invented", "improvements", "severe"}
     assert len(found["flips"]["improvements"]) == 16 and not found["flips"]["regressions"]
     flip = found["flips"]["improvements"][0]
     assert {"id", "category", "question", "before", "after", "severe", "cause"} == set(flip)

@@ -20,6 +20,7 @@ from tests.ui.fakes_data import FakeData
 from tests.ui.fakes_host import FakeHost
 from tests.ui.fakes_lists import FakeLists
 from tests.ui.fakes_opinions import FakeOpinions
+from tests.ui.fakes_pairs import FakePairs
 from tests.ui.fakes_plans import FakePlans
 from tests.ui.fakes_questions import FakeQuestions
 from tests.ui.fakes_traces import FakeTraces
@@ -269,6 +270,7 @@ class FakeDesk:
         self.questions = FakeQuestions(self)
         self.opinions = FakeOpinions(self)
         self.lists = FakeLists(self)
+        self.pairs = FakePairs()
 
     def _asked(self, name: str, *args: Any) -> None:
         self.calls.append((name, *args))
@@ -626,13 +628,6 @@ class FakeDesk:
     def model_card(self, model_version: str) -> str:
         self._asked("model_card", model_version)
         return str(self.mapped(f"# {model_version}\n\n**NO-GO. Do not use this version.**\n"))
-
-    def trail(self, model_version: str) -> Sequence[dict[str, Any]]:
-        self._asked("trail", model_version)
-        row = {"seq": 17, "at": "2026-11-21T15:00:00Z", "who": "automation", "origin": "desk/app",
-               "action": "version.promote", "subject": "production", "before": None,
-               "after": {"model_version": model_version}, "why": "first version"}  # fmt: skip
-        return self.mapped([row])
 
     def handover(self, since: float | None = None) -> Shift:
         self._asked("handover", since)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui.desk.api import SourceRow, VersionRow
-from tui.desk.api_lists import ExampleRow, Row, Wanted, What
+from tui.desk.api_lists import AuditRow, ExampleRow, Row, Wanted, What
 
 if TYPE_CHECKING:
     from tests.ui.fakes import FakeDesk
 
-KEYS = {"versions": "model_version", "sources": "source_id", "unknown": "source_id"}
+KEYS = {"versions": "model_version", "sources": "source_id", "unknown": "source_id", "trail": "seq"}
 
 
 class FakeLists:
@@ -24,6 +24,12 @@ class FakeLists:
 
     def _all(self, what: What, wanted: Wanted) -> list[Any]:
         desk = self._desk
+        if what == "trail":
+            desk.calls.append(("trail", wanted.of))
+            after = f'{{"model_version": "{wanted.of}"}}'
+            said = ["2026-11-21T15:00:00Z", "automation", "desk/app", "version.promote",
+                    "production", "", after, "first version"]  # fmt: skip
+            return [AuditRow(17, *desk.mapped(said))]
         if what == "versions":
             found: Sequence[Any] = desk.versions()
         else:
@@ -43,7 +49,7 @@ class FakeLists:
         return self._all(what, wanted)[offset : offset + limit]
 
     def place(self, what: What, wanted: Wanted, key: str) -> int | None:
-        keys = [getattr(row, KEYS[what]) for row in self._all(what, wanted)]
+        keys = [str(getattr(row, KEYS[what])) for row in self._all(what, wanted)]
         return keys.index(key) if key in keys else None
 
     def live(self) -> dict[str, str]:

@@ -134,6 +134,23 @@ async def test_help_explains_the_screen(tmp_path: Path, place: Any) -> None:
         assert app.current_mode == place.mode
 
 
+@pytest.mark.parametrize(
+    ("keys", "title", "there", "not_there"),
+    [
+        (("4", "enter"), "The log in focus", "The next marked line", "Twice as many steps"),
+        (("3", "p"), "The curve in focus", "Twice as many steps", "The next marked line"),
+        (("4",), "Jobs", "Show only rows with these words", "The next marked line"),
+    ],
+)
+async def test_help_tells_the_keys_of_the_pane_in_focus(
+    tmp_path: Path, keys: tuple[str, ...], title: str, there: str, not_there: str
+) -> None:
+    async with running(tmp_path, size=(120, 160)) as (app, pilot, _):
+        await press(pilot, *keys, "question_mark")
+        assert title in shown(app) and there in shown(app)
+        assert not_there not in shown(app)
+
+
 async def test_the_palette_runs_keys_and_finds_rows(tmp_path: Path) -> None:
     async with running(tmp_path) as (app, pilot, _):
         await press(pilot, "colon")

@@ -115,6 +115,25 @@ async def test_a_first_look_at_a_screen_parses_no_rule_again(
         await until(pilot, lambda: bool(times))
 
 
+async def test_what_has_its_styles_is_not_styled_again_for_coming_into_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: list[str] = []
+    nodes = ControlCentre.update_styles
+
+    def counted(self: ControlCentre, node: Any, animate: bool = True) -> None:
+        if isinstance(node, Screen) and list(node.children):
+            whole.append(type(node).__name__)
+        nodes(self, node, animate)
+
+    async with running(tmp_path) as (app, pilot, _):
+        await all_read(app, pilot)
+        monkeypatch.setattr(ControlCentre, "update_styles", counted)
+        await press(pilot, "3", "1", "3")
+        assert app.screen.has_class("-wide") and not app.screen.has_class("-narrow")
+        assert not whole
+
+
 def test_events_come_by_parts_and_none_is_lost(tmp_path: Path) -> None:
     job = JobDir(tmp_path)
     rows = [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.text import Text
 
 from core.errors import LinkLost
@@ -327,3 +328,18 @@ def test_progress_says_how_many_and_what_next(tmp_path: Any) -> None:
     shown = pilot.progress(items, "", 120).plain
     assert "10 of 16" in shown and "next: Run full training (3 epochs)" in shown
     assert "decision ✘ NO-GO" in pilot.progress(items, "NO-GO", 120).plain
+
+
+@pytest.mark.parametrize("width", [40, 69, 89, 133])
+def test_the_bars_of_a_data_page_take_the_width_they_have(width: int) -> None:
+    from tui.desk.api_data import ContaminationView
+    from tui.present import data
+
+    strata = (("trained fact, trained wording", 4), ("x" * 300, 3), ("数" * 60, 2), ("b\x1b[2J", 1))
+    view = ContaminationView("dataset-1", 10, strata, (("near", 2),), (), ())
+    lines = data.contamination_page(view, width).plain.splitlines()
+    bars = [line for line in lines if line.endswith(" %")]
+    assert len(bars) == 5 and all(cell_len(line) <= width for line in bars), lines
+    assert width < 69 or "trained fact, trained wording " in bars[0], (
+        "a name is cut only if it must be"
+    )

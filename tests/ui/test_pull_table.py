@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -17,12 +18,14 @@ from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from core.errors import RegistryError
+from core.errors import Cancelled, RegistryError
 from tests.ui.conftest import until
+from tui import exporting
 from tui.widgets.lists import RowList
 from tui.widgets.pull_table import Column, Order, PullTable, columns, paint
 from tui.widgets.pull_table.alone import Alone
 from tui.widgets.pull_table.columns import GAP, Want, fit
+from tui.widgets.pull_table.rows import Rows
 from tui.widgets.pull_table.sqlite import SqliteTable
 from tui.widgets.pull_table.window import KEPT, PAGE
 
@@ -69,12 +72,14 @@ class Slow(SqliteTable):
         self.pages: list[int] = []
         self.fails: Exception | None = None
 
-    def page(self, offset: int, limit: int, order: Order, text: str) -> Sequence[Any]:
+    def page(
+        self, offset: int, limit: int, order: Order, text: str, after: str = "", before: str = ""
+    ) -> Sequence[Any]:
         self.open.wait(30)
         self.pages.append(offset)
         if self.fails is not None:
             raise self.fails
-        return super().page(offset, limit, order, text)
+        return super().page(offset, limit, order, text, after, before)
 
 
 class Heard(Alone):
@@ -396,3 +401,40 @@ def test_a_cut_cell_is_as_wide_as_its_column(
 
 def test_the_spans_of_a_header_meet() -> None:
     assert paint.spans([3, 0, 5]) == [(0, 5), (5, 5), (5, 12)]
+
+
+def test_all_rows_of_a_long_table_are_written_and_nothing_of_a_stopped_one(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QA_STATE", str(tmp_path))
+    source = SqliteTable(pairs, "pairs")
+    rows = Rows(source.columns(), empty="", gutter=False)
+    rows.source, rows.order, rows.hidden = source, Order("score", descending=True), {"question"}
+    held: list[int] = []
+
+    def told(done: int) -> None:
+        held.append(done)
+
+    path, count = exporting.keep_whole(rows.whole(), "pairs", 0.0, told)
+    assert count == ROWS and held == [*range(2000, ROWS + 1, 2000)], "page by page"
+    with path.open(encoding="utf-8", newline="") as f:
+        head, *found = csv.reader(f)
+    assert head == ["id", "domain", "score"]
+    scores = [int(row[2]) for row in found]
+    assert len({row[0] for row in found}) == ROWS
+    assert scores == sorted(scores, reverse=True)
+
+    rows.text = "domain-3 !node"
+    assert exporting.keep_whole(rows.whole(), "none", 0.0)[1] == 0
+    rows.text = "domain-3"
+    path, count = exporting.keep_whole(rows.whole(), "some", 0.0)
+    assert count == sum(n % 7 == 3 for n in range(ROWS))
+
+    def stop(done: int) -> None:
+        if done > 10_000:
+            raise Cancelled("enough")
+
+    before = set(path.parent.iterdir())
+    with pytest.raises(Cancelled):
+        exporting.keep_whole(rows.whole(), "stopped", 0.0, stop)
+    assert set(path.parent.iterdir()) == before

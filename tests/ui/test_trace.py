@@ -21,8 +21,10 @@ from tests.ui.fakes_traces import DELTA, SNAPSHOT, TRACED
 from tui.desk.api_traces import RETRIEVAL, AnswersView, MarkRow
 from tui.desk.workbench import Workbench
 from tui.present.marked import answer, legend
+from tui.screens.ask import AskPanes
 from tui.widgets.confirm import Ask, Choose, Confirm, Page
 from tui.widgets.correct import Correct
+from tui.widgets.lists import RowList
 from tui.widgets.paste_field import PasteField
 
 FIRST = TRACED.response
@@ -142,6 +144,53 @@ async def test_a_question_says_which_path_answered(tmp_path: Path) -> None:
         await sees(pilot, "handed over", "get_system_status")
         await press(pilot, "escape")
         await sees(pilot, "stored answers, worst first")
+
+
+async def test_what_was_asked_is_listed_and_shown_again_where_there_is_room(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, size=(200, 60)) as (app, pilot, desk):
+        await press(pilot, "8", "a")
+        for question in ("First [b]one[/]?", "Second?"):
+            await write(pilot, question)
+            await press(pilot, "enter")
+            await until(pilot, lambda q=question: ("traces.ask", q, "") in desk.calls)
+            await press(pilot, "i")
+            app.screen.query_one("#given", Input).value = ""
+        await sees(pilot, "asked so far", "First [b]one[/]?")
+        before = len(desk.calls)
+        rows = app.screen.query_one("#asked-list", RowList)
+        rows.focus()
+        assert rows.chosen == "2", "the newest stands first and is shown"
+        await press(pilot, "j")
+        assert app.screen.query_one("#given", Input).value == "First [b]one[/]?"
+        await sees(pilot, "stored")
+        asked = [c for c in desk.calls[before:] if c[0] == "traces.ask"]
+        assert not asked, "nobody is asked again"
+        await pilot.resize_terminal(120, 40)
+        await settle(pilot)
+        assert not rows.region.area
+
+
+async def test_a_question_that_was_overtaken_says_so(tmp_path: Path) -> None:
+    desk = FakeDesk(tmp_path / "jobs")
+    desk.hold.add("traces.ask")
+    async with running(tmp_path, desk=desk, size=(200, 60)) as (app, pilot, _):
+        await press(pilot, "8", "a")
+        await write(pilot, "Slow?")
+        await pilot.press("enter", "i")
+        app.screen.query_one("#given", Input).value = "Quick?"
+        await pilot.press("enter")
+        panes = app.screen.query_one(AskPanes)
+        await until(pilot, lambda: len(panes.past) == 2)
+        desk.release.set()
+        await settle(pilot)
+        await until(pilot, lambda: not panes.busy)
+        slow, quick = panes.past[1].sides["first"], panes.past[0].sides["first"]
+        assert slow.reply is None and slow.problem is not None and quick.reply is not None
+        app.screen.query_one("#asked-list", RowList).focus()
+        await press(pilot, "j")
+        await sees(pilot, "another question was asked meanwhile")
 
 
 async def test_a_server_can_be_asked_waited_for_and_stopped(tmp_path: Path) -> None:

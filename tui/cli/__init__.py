@@ -15,6 +15,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         from tui.cli.app import open_app
 
         sys.exit(open_app(args[1:]))
+    if not completing and args == ["--version"]:
+        from tui.cli.about import versions
+
+        print(versions())
+        return
     from tui.cli.root import run
 
     sys.exit(run(args))

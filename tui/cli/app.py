@@ -71,6 +71,7 @@ def open_app(args: Sequence[str]) -> int:
 
         from tui import preferences
         from tui.app import run
+        from tui.desk.host_names import surely_written
         from tui.desk.line import check_host_name
         from tui.desk.workbench import Workbench
 
@@ -78,7 +79,8 @@ def open_app(args: Sequence[str]) -> int:
         if options.theme:
             chosen = replace(chosen, settings=replace(chosen.settings, theme=options.theme))
         host = options.host or os.environ.get("QA_HOST") or chosen.settings.host or "sandbox"
-        check_host_name(host)
+        if not surely_written(host):
+            check_host_name(host)
         desk = Workbench(host, recipe=options.recipe, read_only=options.read_only)
         if options.record:
             return _recorded(desk, chosen, options.record)

@@ -15,6 +15,7 @@ from tui.cli.show import as_json, out, table
 app = typer.Typer(help="Evaluations of versions.", no_args_is_help=True)
 labelling.add_to(app)
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+_HOW = {"regression": "worse", "invented": "right, but invents", "improvement": "better"}
 SHOWN = 90  # characters of a question in the table
 
 
@@ -98,6 +99,7 @@ def _told(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _show(found: dict[str, Any]) -> None:
+    from core.evaluation.flips import Flips
     from core.evaluation.pages.fields import percent, probability
 
     was, now = (percent(found["accuracy"][k]) for k in ("a", "b"))
@@ -119,11 +121,11 @@ def _show(found: dict[str, Any]) -> None:
                 for k, c in found["categories"].items()
             ],
         )
-    flips = [("worse", f) for f in worse] + [("better", f) for f in better]
+    flips = Flips.between(found).all
     if flips:
         table(
             ["", "id", "category", "question"],
-            [[how, f["id"], f["category"], str(f["question"])[:SHOWN]] for how, f in flips],
+            [[_HOW[f.kind], f.id, f.category, f.question[:SHOWN]] for f in flips],
         )
 
 

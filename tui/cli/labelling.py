@@ -63,7 +63,9 @@ def label(
 
 def listed(
     version: Version,
-    todo: Annotated[bool, typer.Option("--todo", help="answers nobody has labelled yet")] = False,
+    todo: Annotated[
+        bool, typer.Option("--todo", help="answers without a label that counts")
+    ] = False,
     system: Annotated[str | None, typer.Option(help="default: the system that is judged")] = None,
     json: Json = False,
 ) -> None:
@@ -80,9 +82,10 @@ def listed(
     shown = [
         {"id": str(r.get("id")), "system": name, "grade": r.get("grade"),
          "label": said.label if said else None, "who": said.who if said else None,
-         "at": said.at if said else None, "question": str(r.get("question") or "")}
+         "at": said.at if said else None, "stale": said.stale if said else None,
+         "question": str(r.get("question") or "")}
         for r in rows
-        if ((said := labels.get((name, str(r.get("id"))))) is None) == todo
+        if todo in ((said := labels.get((name, str(r.get("id"))))) is None, not said or said.stale)
     ]  # fmt: skip
     agreement = opinions_of(reg, found.scores, found.scores_sha256)
     if json:
@@ -91,7 +94,8 @@ def listed(
     if shown:
         table(
             ["id", "key facts", "label", "who", "at", "question"],
-            [[r["id"], r["grade"], r["label"], r["who"], str(r["at"] or "")[:16].replace("T", " ")
+            [[r["id"], r["grade"], f"{r['label']} (stale)" if r["stale"] else r["label"],
+              r["who"], str(r["at"] or "")[:16].replace("T", " ")
               or None, r["question"][:SHOWN]] for r in shown],
         )  # fmt: skip
     say(sentence(agreement) if agreement else "No answer of this evaluation is labelled yet.")
@@ -118,7 +122,7 @@ def judge(
     found = _evaluated(reg, version)
     name = systems or str(found.scores.get("candidate") or "tuned")
     rows = rows_of(found.scores, name, origin=version)
-    labels = {key: label.label for key, label in judging.labels(reg, rows).items()}
+    labels = judging.counted(judging.labels(reg, rows))
     folder = locations.state_dir() / "judged" / found.scores_sha256[:16]
     document: dict[str, Any] = judged(
         rows, labels, folder, endpoint=endpoint, model=model, api_key_env=api_key_env,

@@ -68,10 +68,9 @@ def options(
     ] = False,
 ) -> None:
     if version:
-        from importlib.metadata import version as of
+        from tui.cli.about import versions as told
 
-        names = ("access-qa-control", "textual", "rich", "paramiko")
-        print("\n".join([*(f"{name} {of(name)}" for name in names), f"python {sys.version}"]))
+        print(told())
         raise typer.Exit
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tui.desk.api_host import HostDesk
     from tui.desk.api_lists import ListsDesk
     from tui.desk.api_opinions import OpinionsDesk
+    from tui.desk.api_pairs import PairsDesk
     from tui.desk.api_plans import PlansDesk
     from tui.desk.api_questions import QuestionsDesk
     from tui.desk.api_traces import TraceDesk
@@ -197,6 +198,7 @@ class Desk(Protocol):
     opinions: OpinionsDesk
     plans: PlansDesk
     lists: ListsDesk
+    pairs: PairsDesk
 
     # route (link, reading: instant). connect: who is asked for secrets; None: nobody
     def connect(self, prompter: Prompter | None = None) -> None: ...
@@ -262,7 +264,6 @@ class Desk(Protocol):
     def compare(self, a: str, b: str) -> dict[str, Any]: ...
     def live_at(self, moment: str) -> dict[str, Any]: ...
     def model_card(self, model_version: str) -> str: ...
-    def trail(self, model_version: str) -> Sequence[dict[str, Any]]: ...
 
     # sources
     def sources(self, text: str = "") -> SourcesView: ...

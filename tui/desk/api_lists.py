@@ -1,4 +1,4 @@
-"""What the long lists may ask: versions, sources and unknown sources, page by page."""
+"""What the long lists may ask: versions, sources, unknown sources and audit rows, page by page."""
 
 from __future__ import annotations
 
@@ -8,17 +8,41 @@ from typing import Literal, Protocol
 
 from tui.desk.api import SourceRow, UnknownRow, VersionRow
 
-What = Literal["versions", "sources", "unknown"]
-Row = VersionRow | SourceRow | UnknownRow
+What = Literal["versions", "sources", "unknown", "trail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """text: words a row holds, `!word` it does not.  order: a column's name, "" as they come."""
+    """text: words a row holds, `!word` it does not.  order: a column's name, "" as they come.
+
+    of: what the list is about, as the version of a trail.  after, before: key of the row that stands
+    just before or just behind the page, where it is known.
+    """
 
     text: str = ""
     order: str = ""
     descending: bool = False
+    of: str = ""
+    after: str = ""
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A row of the audit. before, after: JSON, "" where there is none."""
+
+    seq: int
+    at: str  # ISO 8601, UTC
+    who: str
+    origin: str
+    action: str
+    subject: str
+    before: str
+    after: str
+    why: str
+
+
+Row = VersionRow | SourceRow | UnknownRow | AuditRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from tui.desk.marks import writes
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """label: correct, incorrect or not_attempted.  at: ISO 8601, UTC."""
+    """label: correct, incorrect or not_attempted.  at: ISO 8601, UTC.  stale: given to other wording."""
 
     label: str
     who: str
     at: str
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from core import paging
 from core.paging import Listing, Part
-from tui.desk import sources, version_views
+from tui.desk import sources, trails, version_views
 from tui.desk.api import SourceRow
 from tui.desk.api_lists import ExampleRow, Row, Wanted, What
 
@@ -23,6 +23,7 @@ LISTED: dict[str, tuple[Listing, Callable[[Registry, Sequence[Any]], Sequence[Ro
     "versions": (version_views.LISTING, version_views.of_page),
     "sources": (sources.KNOWN, sources.known_of),
     "unknown": (sources.UNKNOWN, sources.unknown_of),
+    "trail": (trails.LISTING, trails.of_page),
 }
 
 
@@ -44,15 +45,19 @@ class WorkbenchLists:
             return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     def count(self, what: What, wanted: Wanted) -> int:
-        return paging.count(self._bench.registry().rows, LISTED[what][0], _part(wanted))
+        return paging.count(self._bench.registry().rows, _listing(what, wanted), part(wanted))
 
     def rows(self, what: What, wanted: Wanted, offset: int, limit: int) -> Sequence[Row]:
         reg = self._bench.registry()
-        listing, made = LISTED[what]
-        return made(reg, paging.page(reg.rows, listing, _part(wanted), offset, limit))
+        found = paging.page(
+            reg.rows, _listing(what, wanted), part(wanted), offset, limit,
+            after=wanted.after, before=wanted.before,
+        )  # fmt: skip
+        return LISTED[what][1](reg, found)
 
     def place(self, what: What, wanted: Wanted, key: str) -> int | None:
-        return paging.index_of(self._bench.registry().rows, LISTED[what][0], _part(wanted), key)
+        reg = self._bench.registry()
+        return paging.index_of(reg.rows, _listing(what, wanted), part(wanted), key)
 
     def live(self) -> dict[str, str]:
         return version_views.live_versions(self._bench.registry())
@@ -64,5 +69,9 @@ class WorkbenchLists:
         return sources.examples(self._bench.registry(), source_id)
 
 
-def _part(wanted: Wanted) -> Part:
+def _listing(what: What, wanted: Wanted) -> Listing:
+    return trails.listing(wanted.of) if what == "trail" else LISTED[what][0]
+
+
+def part(wanted: Wanted) -> Part:
     return Part(wanted.text, wanted.order, wanted.descending)

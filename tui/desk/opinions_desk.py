@@ -35,7 +35,7 @@ class WorkbenchOpinions:
             if said
         }
         return OpinionsView(
-            {key: LabelRow(one.label, one.who, one.at) for key, one in labels.items()},
+            {key: LabelRow(one.label, one.who, one.at, one.stale) for key, one in labels.items()},
             verdicts,
             opinions_of(reg, found.scores, found.scores_sha256),
         )

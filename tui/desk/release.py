@@ -22,7 +22,6 @@ from tui.desk.version_views import (
     history,
     live_versions,
     rows,
-    trail,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ __all__ = [
     "roll_back",
     "rows",
     "take_out",
-    "trail",
     "why_not_approve",
     "why_not_promote",
     "why_not_return",

@@ -196,26 +196,6 @@ def at(reg: Registry, text: str) -> dict[str, Any]:
     return time_machine.as_dict(time_machine.at(reg, time_machine.parse_moment(text)))
 
 
-def trail(reg: Registry, model_version: str, *, limit: int = 200) -> list[dict[str, Any]]:
-    """The audit rows about a version, newest first: its own, and switches to or from it."""
-    from core.registry import audit, versions
-
-    versions.get(reg, model_version)
-    own = audit.entries(reg, subject=model_version, limit=limit)
-    switches = [
-        e
-        for environment in ENVIRONMENTS
-        for e in audit.entries(reg, subject=environment, limit=10 * limit)
-        if model_version in (_named(e.before), _named(e.after))
-    ]
-    found = sorted({e.seq: e for e in (*own, *switches)}.values(), key=lambda e: -e.seq)
-    return [asdict(e) for e in found[:limit]]
-
-
-def _named(value: Any) -> str | None:
-    return value.get("model_version") if isinstance(value, Mapping) else None
-
-
 def card(reg: Registry, model_version: str) -> str:
     """The model card, as Markdown."""
     from core.registry.model_card import model_card

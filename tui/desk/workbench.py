@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tui.desk.api_host import HostDesk
     from tui.desk.api_lists import ListsDesk
     from tui.desk.api_opinions import OpinionsDesk
+    from tui.desk.api_pairs import PairsDesk
     from tui.desk.api_plans import PlansDesk
     from tui.desk.api_questions import QuestionsDesk
     from tui.desk.api_traces import TraceDesk
@@ -58,6 +59,7 @@ PARTS = {
     "opinions": ("opinions_desk", "WorkbenchOpinions"),
     "plans": ("plans_desk", "WorkbenchPlans"),
     "lists": ("lists_desk", "WorkbenchLists"),
+    "pairs": ("pairs_desk", "WorkbenchPairs"),
 }
 
 
@@ -73,6 +75,7 @@ class Workbench:
     opinions: OpinionsDesk
     plans: PlansDesk
     lists: ListsDesk
+    pairs: PairsDesk
 
     def __init__(
         self,
@@ -381,11 +384,6 @@ class Workbench:
         from tui.desk.version_views import card
 
         return card(self.registry(), model_version)
-
-    def trail(self, model_version: str) -> Sequence[dict[str, Any]]:
-        from tui.desk.version_views import trail
-
-        return trail(self.registry(), model_version)
 
     # sources
     def sources(self, text: str = "") -> SourcesView:

@@ -7,6 +7,13 @@ from tui.keys import Key, table
 DATA = table(
     "data",
     Key(
+        "enter",
+        "open_pairs",
+        "pairs",
+        "Every pair of this snapshot or file, to be searched and read",
+        bound=False,
+    ),
+    Key(
         "f",
         "freeze",
         "freeze",

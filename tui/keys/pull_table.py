@@ -15,6 +15,18 @@ PULL = table(
 )
 
 
+LONG = table(
+    "long",
+    Key("ctrl+s", "app.export", "write to a file", "Write the list to a file", id="export"),
+    Key("ctrl+y", "copy", "copy", "Copy the name of the highlighted row"),
+    Key("ctrl+o", "open_file", "open file", "Open the file at the row's line in $EDITOR"),
+    Key("J", "scroll(1)", "down", "Scroll the row in full down", id="scroll_down"),
+    Key("K", "scroll(-1)", "up", "Scroll the row in full up", id="scroll_up"),
+    Key("escape,q", "leave", "close", "Back to the screen below", shown="esc"),
+)
+"""Of a page that is one long list and the highlighted row in full."""
+
+
 def inside(mode: str) -> tuple[Key, ...]:
     """For the help of a screen that holds such a table, which answers these keys itself."""
     return table(mode, *(replace(key, bound=False, id="") for key in PULL))

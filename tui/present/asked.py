@@ -80,3 +80,7 @@ def reply(view: ReplyView, width: int) -> Text:
     if view.note and view.path == "endpoint":
         out.append(words.hang("▲ " + clean.line(view.note, 200), width, 0), "warn")
     return out
+
+
+def past_row(question: str, width: int) -> Text:
+    return words.fit(text(clean.line(question, 300)), width)

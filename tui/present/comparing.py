@@ -27,13 +27,6 @@ def page(found: Mapping[str, Any], width: int = 88) -> Text:
     return out
 
 
-def answers(found: Mapping[str, Any], width: int = 88) -> Text:
-    """The answers that changed, regressions first, alone."""
-    out = text()
-    _answers(out, found, width)
-    return out
-
-
 def _head(out: Text, title: str) -> None:
     out.append(f"{title}\n", "key")
 

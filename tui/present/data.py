@@ -141,11 +141,12 @@ def frozen_detail(row: FrozenRow, width: int) -> Text:
 
 def _breakdown(title: str, counts: Sequence[tuple[str, int]], of: int, width: int) -> Text:
     out = text((f"\n{title}\n", "title"))
-    label = min(24, max([len(clean.line(n, 24)) for n, _ in counts] or [8]))
+    names = [text(clean.line(n, 80)) for n, _ in counts[:SHOWN]]
+    label = min(max(width - 40, min(24, width - 22)), max((n.cell_len for n in names), default=8))
     room = max(6, width - label - 16)
-    for name, n in counts[:SHOWN]:
+    for name, (_, n) in zip(names, counts, strict=False):
         share = n / of if of else 0.0
-        out.append(f"{clean.line(name, label):<{label}} ")
+        out.append_text(words.fit(name, label)).append(" ")
         out.append_text(words.bar(share, room))
         out.append(f" {words.count(n):>7}", "strong")
         out.append(f" {share * 100:>3.0f} %\n", "dim")
@@ -194,8 +195,8 @@ def _tallies(title: str, rows: Sequence[TallyRow], width: int) -> Text:
 def contamination_page(view: ContaminationView, width: int) -> Text:
     out = text((clean.line(view.dataset_version, 80), "strong"))
     out.append(f" against {view.questions} golden questions\n", "dim")
-    out.append_text(_breakdown("what is trained", view.strata, view.questions, min(width, 90)))
-    out.append_text(_breakdown("wordings too near", view.wordings, view.questions, min(width, 90)))
+    out.append_text(_breakdown("what is trained", view.strata, view.questions, width))
+    out.append_text(_breakdown("wordings too near", view.wordings, view.questions, width))
     given = sum(n for _, n in view.wordings)
     if given:
         said = (
@@ -213,7 +214,7 @@ def contamination_page(view: ContaminationView, width: int) -> Text:
     for a in view.alike[:40]:
         left = text(f"{clean.line(a.golden_id, 30):<14} ", (clean.line(a.pair_id, 80), "dim"))
         right = text((f"{clean.line(a.test, 24)}  {a.similarity:.2f}", "dim"))
-        out.append_text(words.join(left, right, min(width, 100)))
+        out.append_text(words.join(left, right, width))
         out.append("\n")
     return out
 

@@ -94,13 +94,15 @@ def error(problem: QAError) -> Text:
 def help_page(
     place: Place,
     *,
+    pane: tuple[str, Iterable[Key]] | None = None,
     lists: Iterable[Key] = LISTS,
     everywhere: Iterable[Key] = EVERYWHERE,
     width: int = 88,
 ) -> Text:
-    """The `?` page of a screen, from the same table as its bindings."""
+    """The `?` page of a screen, from the same tables as its bindings. pane: what is in focus."""
     out = text((place.name, "title"), (f"   {place.purpose}\n", "dim"))
-    for title, keys in ((place.name, place.keys), ("Lists", lists), ("Everywhere", everywhere)):
+    parts = [(place.name, place.keys), pane, ("Lists", lists), ("Everywhere", everywhere)]
+    for title, keys in (part for part in parts if part is not None):
         if title != place.name:
             out.append(f"\n{title}\n", "title")
         for key in keys:

@@ -160,7 +160,8 @@ def device_row(device: Device, width: int) -> Text:
     return words.join(text((f"{g.kind.upper()} {device.index}  ", "dim"), name), right, width)
 
 
-def device_detail(device: Device, processes: Sequence[Process], width: int) -> Text:
+def device_detail(device: Device, processes: Sequence[Process] | None, width: int) -> Text:
+    """processes: None where they are told elsewhere."""
     out = jobs.gauge(device.gauge, width)
     out.append("\n")
     shares = [share for _, share in device.past]
@@ -168,7 +169,7 @@ def device_detail(device: Device, processes: Sequence[Process], width: int) -> T
         span = words.duration(device.past[-1][0] - device.past[0][0])
         out.append(f"\nload, the last {span}\n", "title")
         out.append_text(history(shares, width, 4))
-    if device.gauge.kind == "gpu":
+    if device.gauge.kind == "gpu" and processes is not None:
         out.append("\nprocesses\n", "title")
         if not processes:
             out.append("none is told by the driver\n", "dim")
@@ -178,6 +179,17 @@ def device_detail(device: Device, processes: Sequence[Process], width: int) -> T
             out.append_text(words.join(name, text((memory, "dim")), width))
             out.append("\n")
     return out
+
+
+def devices(found: Sequence[Device], processes: Sequence[Process], width: int) -> Text:
+    """All of them, one below the other; who uses them once, as the driver does not tell which."""
+    if not found:
+        return text(("no readings yet: they start with the route", "dim"))
+    parts = [
+        device_detail(device, processes if n == len(found) - 1 else None, width)
+        for n, device in enumerate(found)
+    ]
+    return text("\n").join(parts)
 
 
 def history(shares: Sequence[float | None], width: int, height: int) -> Text:

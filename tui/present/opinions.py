@@ -17,7 +17,7 @@ from tui.present.words import field, text
 
 def label_of(view: OpinionsView, question: Question) -> str:
     found = view.labels.get((str(question.get("system")), str(question.get("id"))))
-    return found.label if found else ""
+    return found.label if found and not found.stale else ""
 
 
 def told(view: OpinionsView, question: Question) -> Text:
@@ -29,6 +29,8 @@ def told(view: OpinionsView, question: Question) -> Text:
         out.append("☑ " if agrees else "☒ ", "ok" if agrees else "warn")
         out.append(f"{_word(found.label)}, says {clean.line(found.who, 40)}")
         out.append(f"  {clean.line(found.at, 40)[:16].replace('T', ' ')}", "dim")
+        if found.stale:
+            out.append("\nstale: the question or its expected answer has changed since", "warn")
     if verdict := view.verdicts.get(key):
         out.append("\n" if out.plain else "")
         out.append(f"a judge model says {_word(verdict)}", "dim")

@@ -191,36 +191,12 @@ def history(rows: Sequence[Mapping[str, Any]], width: int = 60, limit: int = 60)
     return out
 
 
-def trail(rows: Sequence[Mapping[str, Any]]) -> Text:
-    """Audit rows, newest first: when, who, what, from what to what, why."""
-    if not rows:
-        return text(("no row of the audit is about it", "dim"))
-    out = text()
-    for row in rows:
-        out.append(f"{words.count(row.get('seq')):>6}  {words.moment(row.get('at'))}  ", "dim")
-        out.append(f"{clean.line(row.get('action'), 40)}", "strong")
-        out.append(f"  {clean.line(row.get('who'), 40)} from {clean.line(row.get('origin'), 60)}\n")
-        before, after = (_short_json(row.get(k)) for k in ("before", "after"))
-        if before != "–" or after != "–":
-            out.append(words.hang(f"{before} → {after}", 86, 8))
-        if why := row.get("why"):
-            out.append(words.hang(clean.line(why, 300), 86, 8), "dim")
-    return out
-
-
 def card(markdown: str) -> str:
     """A model card for reading: its metadata, which is for machines, stands at the end."""
     head, found, rest = markdown.removeprefix("---\n").partition("\n---\n")
     if not markdown.startswith("---\n") or not found:
         return markdown
     return f"{rest.strip()}\n\n## Metadata\n\n```yaml\n{head.replace('```', '')}\n```\n"
-
-
-def _short_json(value: object) -> str:
-    if value is None:
-        return "–"
-    plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return clean.line(plain, 240)
 
 
 def as_row(value: Any) -> Mapping[str, Any]:

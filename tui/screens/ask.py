@@ -8,24 +8,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
-from core.errors import QAError
+from core.errors import Cancelled, QAError
 from tui import clean
 from tui.asking import Asks
 from tui.desk.api_traces import RETRIEVAL, ReplyView
 from tui.present import asked
 from tui.present.words import text
 from tui.widgets.confirm import Ask, Choose
+from tui.widgets.lists import RowList
 from tui.widgets.pane import Pane
+from tui.widgets.paste_field import BREAK, PasteField
 
 if TYPE_CHECKING:
     from tui.screens.trace import TraceScreen
 
 Side = Literal["first", "second"]
 NOBODY = "nobody"
+KEPT = 50  # questions of this session
 VERSION = "version "  # before the id of a row in the dialog
 
 
@@ -39,6 +43,14 @@ class Asked:
     problem: QAError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A question and who was asked; answered again from here without asking anyone."""
+
+    question: str
+    sides: dict[Side, Asked]
+
+
 class AskPanes(Asks, Horizontal):
     """Two panes, of which the second is there only once somebody is chosen for it."""
 
@@ -48,13 +60,17 @@ class AskPanes(Asks, Horizontal):
         self.question = ""
         self.endpoint = ""
         self.versions: tuple[str, ...] = ()
+        self.past: list[Past] = []  # newest first; of this session
 
     def compose(self) -> ComposeResult:
+        with Pane(id="asked"):
+            yield RowList(id="asked-list", empty="Nothing was asked yet.")
         for side in ("first", "second"):
             with Pane(id=side), VerticalScroll(id=f"{side}-scroll"):
                 yield Static(id=f"{side}-reply")
 
     def on_mount(self) -> None:
+        self.query_one("#asked", Pane).title("asked so far, newest first")
         self.set_interval(0.5, self._tick)
 
     @property
@@ -67,7 +83,8 @@ class AskPanes(Asks, Horizontal):
 
     @property
     def busy(self) -> bool:
-        return any(a.since is not None for a in self.sides.values())
+        shown = [*(past.sides for past in self.past), self.sides]
+        return any(a.since is not None for sides in shown for a in sides.values())
 
     def offer(self, versions: tuple[str, ...]) -> None:
         """Versions whose answers are stored, newest first."""
@@ -107,9 +124,37 @@ class AskPanes(Asks, Horizontal):
     def put(self, question: str) -> None:
         """Ask everyone who is chosen."""
         self.question = question
+        for now in self.sides.values():
+            if now.since is not None:
+                now.since, now.problem = None, Cancelled("another question was asked meanwhile")
+        self.sides = {side: Asked(now.who) for side, now in self.sides.items()}
+        if question:
+            self.past.insert(0, Past(question, self.sides))
+            del self.past[KEPT:]
+            self._list()
         for side in self.sides:
             self._put(side)
         self.first.focus()
+
+    def _list(self) -> None:
+        rows = self.query_one("#asked-list", RowList)
+        with self.prevent(OptionList.OptionHighlighted):
+            rows.fill([
+                (str(len(self.past) - n), partial(asked.past_row, past.question))
+                for n, past in enumerate(self.past)
+            ])  # fmt: skip
+            rows.choose(str(len(self.past)))
+
+    @on(OptionList.OptionHighlighted, "#asked-list")
+    def look_back(self, event: OptionList.OptionHighlighted) -> None:
+        """Show what was answered then."""
+        event.stop()
+        at = len(self.past) - int(event.option.id or 0)
+        if 0 <= at < len(self.past) and self.past[at].sides is not self.sides:
+            self.question, self.sides = self.past[at].question, self.past[at].sides
+            given = self.here.query_one("#given", PasteField)
+            given.value = self.question.replace("\n", BREAK)
+            self._changed()
 
     def _put(self, side: Side) -> None:
         now, question = self.sides[side], self.question
@@ -120,20 +165,18 @@ class AskPanes(Asks, Horizontal):
         now.since, now.reply, now.problem = time.monotonic(), None, None
         self.ask(
             lambda: self.here.there.ask(question, who),
-            partial(self._came, side),
+            partial(self._came, now),
             group=f"ask-{side}",
-            failed=partial(self._failed, side),
+            failed=partial(self._failed, now),
         )
         self._changed()
 
-    def _came(self, side: Side, reply: ReplyView) -> None:
-        if side in self.sides:
-            self.sides[side].since, self.sides[side].reply = None, reply
+    def _came(self, now: Asked, reply: ReplyView) -> None:
+        now.since, now.reply = None, reply
         self._changed()
 
-    def _failed(self, side: Side, problem: QAError) -> None:
-        if side in self.sides:
-            self.sides[side].since, self.sides[side].problem = None, problem
+    def _failed(self, now: Asked, problem: QAError) -> None:
+        now.since, now.problem = None, problem
         self._changed()
 
     def _changed(self) -> None:

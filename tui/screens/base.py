@@ -12,6 +12,8 @@ from textual.screen import Screen
 from tui.asking import Asks
 from tui.bindings import Key, Place, place
 from tui.desk.api import Desk
+from tui.opening import StyledOnce
+from tui.screens.sized import Sized
 from tui.widgets.frame import KeyBar, StatusStrip, TabRow
 from tui.widgets.lists import RowList
 
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from tui.app import ControlCentre
 
 WIDE = 100  # from here on panes stand side by side
+HUGE = 160  # from here on there is room for one more
 
 
-class DeskScreen(Asks, Screen[None]):
+class DeskScreen(StyledOnce, Sized, Asks, Screen[None]):
     """Subclasses set MODE and give `body`, `reload` and `redraw`."""
 
     MODE: ClassVar[str]
@@ -55,6 +58,7 @@ class DeskScreen(Asks, Screen[None]):
         return self.app.size.width >= WIDE
 
     def compose(self) -> ComposeResult:
+        self.take_width()
         yield StatusStrip()
         yield TabRow(self.MODE)
         with Vertical(id="body"):
@@ -124,6 +128,7 @@ class DeskScreen(Asks, Screen[None]):
 
     def on_mount(self) -> None:
         self.set_class(self.centre.production, "-production")
+        self.give_sizes()
         self.call_after_refresh(self.reload)
         self.set_timer(2.0, self.centre.settled)
 
@@ -133,7 +138,9 @@ class DeskScreen(Asks, Screen[None]):
             self.reload()
 
     def on_resize(self) -> None:
+        self.set_class(self.app.size.width >= HUGE, "-huge")
         if self.is_mounted:
+            self.give_sizes()
             self.call_after_refresh(self.redraw)
 
     def no_route(self) -> str | None:

@@ -18,6 +18,7 @@ from core.errors import Cancelled, QAError
 from tui import clean
 from tui.bindings import DATA, bindings
 from tui.desk.api_data import DataDesk, FileRow, FilesView, FrozenRow, ProblemRow, Synced
+from tui.desk.api_pairs import PairsOf
 from tui.present import data
 from tui.present.words import text
 from tui.screens.base import DeskScreen
@@ -147,6 +148,22 @@ class DataScreen(DeskScreen):
         self.query_one("#scroll", VerticalScroll).scroll_home(animate=False)
         self.keys_changed()
 
+    @on(OptionList.OptionSelected, "#list")
+    def selected(self) -> None:
+        self.action_open_pairs()
+
+    def action_open_pairs(self) -> None:
+        """Of the file it is in, where a problem is highlighted."""
+        from tui.screens.data_pairs import PairsScreen
+
+        row = self.row
+        if self.refused("open_pairs"):
+            return
+        if isinstance(row, FrozenRow):
+            self.app.push_screen(PairsScreen(PairsOf("snapshot", row.dataset_version)))
+        elif found := self.file_behind():
+            self.app.push_screen(PairsScreen(PairsOf("file", str(found[0])), str(found[1])))
+
     def finds(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
         rows = self.query_one(RowList)
         for s in self.frozen:
@@ -155,6 +172,8 @@ class DataScreen(DeskScreen):
 
     def why_not(self, action: str) -> str | None:
         row = self.row
+        if action == "open_pairs" and row is None:
+            return "no file and no snapshot is highlighted"
         if action in ("mark", "contamination", "verify") and not isinstance(row, FrozenRow):
             return "this is for a snapshot: they stand below the files"
         if action == "mark" and self.marked is None and len(self.frozen) < 2:
@@ -245,7 +264,7 @@ class DataScreen(DeskScreen):
         self.redraw()
         self.ask(
             lambda: self.there.diff(a, b),
-            lambda view: self._page("What changed", data.diff_page(view, self._page_width)),
+            lambda view: self._page("What changed", partial(data.diff_page, view)),
             group="diff",
         )
 
@@ -256,18 +275,12 @@ class DataScreen(DeskScreen):
         self.centre.say("comparing every golden question with every pair…")
         self.ask(
             lambda: self.there.contamination(row.dataset_version),
-            lambda view: self._page(
-                "Contamination", data.contamination_page(view, self._page_width)
-            ),
+            lambda view: self._page("Contamination", partial(data.contamination_page, view)),
             group="contamination",
         )
 
-    @property
-    def _page_width(self) -> int:
-        return max(40, min(110, self.app.size.width - 12))
-
-    def _page(self, title: str, body: Text) -> None:
-        self.app.push_screen(Page(title, body))
+    def _page(self, title: str, draw: Callable[[int], Text]) -> None:
+        self.app.push_screen(Page(title, draw))
 
     def action_verify(self) -> None:
         row = self.snapshot

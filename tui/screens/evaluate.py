@@ -19,13 +19,13 @@ from tui import clean
 from tui.bindings import EVALUATE, bindings
 from tui.desk.api import VersionRow
 from tui.desk.api_opinions import OpinionsView
-from tui.present import answers, comparing, groups, opinions, scores, words
+from tui.present import answers, groups, opinions, scores, words
 from tui.present.answers import Question
 from tui.present.groups import By, Group
 from tui.present.words import field, text
 from tui.screens.base import DeskScreen
 from tui.screens.evaluate_answer import AnswerPage
-from tui.widgets.confirm import Choose, Confirm, Page
+from tui.widgets.confirm import Choose, Confirm
 from tui.widgets.lists import RowList
 from tui.widgets.pane import Pane
 
@@ -361,8 +361,9 @@ class EvaluateScreen(DeskScreen):
         self.ask(look, self._flips_came, group="flips")
 
     def _flips_came(self, flips: Mapping[str, Any]) -> None:
-        names = " → ".join(words.short_version(field(flips, k) or "–") for k in ("a", "b"))
-        self.app.push_screen(Page(f"Flips: {names}", comparing.answers(flips)))
+        from tui.screens.evaluate_flips import FlipsScreen
+
+        self.app.push_screen(FlipsScreen(flips))
 
     def action_report(self) -> None:
         found = self.scores

@@ -24,6 +24,7 @@ from tui.widgets.confirm import Confirm
 from tui.widgets.lists import Row, RowList
 from tui.widgets.login import Questions
 from tui.widgets.pane import Pane
+from tui.widgets.steady import Steady
 
 HOP, FINDING, DEVICE, TUNNEL, SETTINGS = "hop", "finding", "device", "tunnel", "settings"
 
@@ -48,10 +49,13 @@ class HostScreen(DeskScreen):
                 yield RowList(id="list", empty="The settings are loading…")
             with Pane(id="about"), VerticalScroll(id="scroll"):
                 yield Static(id="detail")
+            with Pane(id="live"), VerticalScroll(id="live-scroll"):
+                yield Steady(id="live-detail")
 
     def on_mount(self) -> None:
         self.query_one("#host", Pane).title(clean.line(self.desk.host_name, 40))
         self.query_one("#about", Pane).title("about it")
+        self.query_one("#live", Pane).title("devices")
         self.query_one("#list").focus()
         self.set_interval(1.0, self._tick)
 
@@ -78,6 +82,14 @@ class HostScreen(DeskScreen):
         self.query_one("#host", Pane).subtitle(clean.line(view.title, 60))
         self.query_one(RowList).fill(self._rows(view))
         self._draw_detail()
+        self._draw_live()
+
+    def _draw_live(self) -> None:
+        """What the devices do, whatever is highlighted; only where there is room beside."""
+        if self.query_one("#live").display:
+            width = (self.query_one("#live-scroll").size.width or 55) - 1
+            drawn = host.devices(self.there.devices(), self.there.processes(), width)
+            self.query_one("#live-detail", Steady).update(drawn)
 
     def _rows(self, view: HostView) -> list[Row]:
         link, now = self.desk.link(), self.centre.clock()

@@ -35,6 +35,7 @@ class SourcesScreen(DeskScreen):
     def __init__(self) -> None:
         super().__init__()
         self._examples: tuple[str, Sequence[ExampleRow]] = ("", ())  # of which id
+        self._looked = False  # whether there are unknown ids is known
 
     def body(self) -> ComposeResult:
         with Horizontal(id="panes"):
@@ -97,14 +98,26 @@ class SourcesScreen(DeskScreen):
         self.keys_changed()
 
     def _unknown_told(self) -> None:
-        """Unknown ids come first, and go when the last one is settled."""
+        """Unknown ids come first, and go when the last one is settled.
+
+        They have the focus where they are there from the start; those that arrive later, while somebody
+        reads or types, do not take it.
+        """
         pane, table = self.query_one("#unknown", Pane), self.unknown
         there = bool(table.total or table.text)
+        first = not self._looked and not self.known.touched
+        self._looked = self._looked or table.total is not None
         if there == pane.display:
             return
+        was_here = table.has_focus_within
         pane.display = there
-        self.set_class(there, "-unknown")
-        (table if there else self.known).focus()
+        if there and first:
+            self.add_class("-unknown")
+            table.focus()
+        elif not there:
+            self.remove_class("-unknown")
+            if was_here:
+                self.known.focus()
         self._draw_detail()
 
     def on_descendant_focus(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui import clean
@@ -152,7 +152,6 @@ def read_card(screen: VersionsScreen, name: str) -> None:
 
 
 def read_trail(screen: VersionsScreen, name: str) -> None:
-    def show(rows: Sequence[dict[str, Any]]) -> None:
-        screen.app.push_screen(Page(f"Audit of {name}", versions.trail(rows)))
+    from tui.screens.version_trail import TrailScreen
 
-    screen.ask(lambda: screen.desk.trail(name), show, group="trail")
+    screen.app.push_screen(TrailScreen(name))

@@ -13,17 +13,15 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Static
 
-from tui import clean
 from tui.bindings import VERSIONS, bindings
 from tui.desk.api import VersionRow
 from tui.desk.paged import Listed
 from tui.present import versions, words
 from tui.present.versions import ENVIRONMENTS
 from tui.present.words import text
-from tui.screens import version_acts
+from tui.screens import version_acts, version_switch
 from tui.screens.base import DeskScreen
 from tui.screens.evaluate import confirm_evaluation
-from tui.widgets.confirm import Ask, Choose, TypeName
 from tui.widgets.pane import Pane
 from tui.widgets.pull_table import Order, PullTable
 
@@ -242,138 +240,16 @@ class VersionsScreen(DeskScreen):
     def live_in(self, environment: str) -> str | None:
         return self.live.get(environment)
 
-    # promote
+    # acts
 
     def action_promote(self) -> None:
         version = self.version
-        if self.refused("promote") or version is None:
-            return
-        name = version.model_version
-
-        def read() -> Reasons:
-            return {e: self.desk.why_not_promote(name, e) for e in ENVIRONMENTS}
-
-        self.ask(read, lambda reasons: self._choose_environment(version, reasons), group="promote")
-
-    def _choose_environment(self, version: VersionRow, reasons: Reasons) -> None:
-        rows = []
-        for environment, reason in reasons.items():
-            now = self.live_in(environment)
-            label = text(f"{environment:<12}", (f"now {words.short_version(now or '–')}", "dim"))
-            if reason is not None:
-                label.append(f"   ▲ {clean.line(reason, 60)}", "warn")
-            rows.append((environment, label))
-        body = versions.gate_evidence(version)
-        title = f"Promote {version.model_version} to"
-
-        def chosen(environment: str | None) -> None:
-            if environment is not None:
-                self._confirm_promotion(version, environment, reasons[environment])
-
-        self.app.push_screen(Choose(title, body, rows), chosen)
-
-    def _confirm_promotion(
-        self, version: VersionRow, environment: str, refusal: str | None
-    ) -> None:
-        name = version.model_version
-        now = self.live_in(environment)
-        body = text(
-            (environment, "strong"),
-            ": ",
-            words.short_version(now or "nothing"),
-            (" → ", "key"),
-            (words.short_version(name), "strong"),
-            "\n\n",
-        )
-        body.append_text(versions.gate_evidence(version))
-        if refusal is not None:
-            body.append("\n\n▲ not allowed: ", "loud")
-            body.append(clean.block(refusal))
-            reason = "override reason (it is recorded with your name)"
-        else:
-            reason = ""
-
-        def promote(answer: str | None) -> None:
-            if answer is None:
-                return
-            override = answer if refusal is not None else None
-            self.ask(
-                lambda: self.desk.promote(
-                    name, environment, override_reason=override, expected_live=now or ""
-                ),
-                lambda _: self.done(f"{name} is live in {environment}"),
-                group="promote",
-            )
-
-        verb = "overrides and promotes" if refusal is not None else "promotes"
-        title = "Promote against the gates?" if refusal is not None else "Promote?"
-        dialog = TypeName(title, body, name, verb=verb, reason=reason).acting_on(environment)
-        self.app.push_screen(dialog, promote)
-
-    # roll back
+        if not self.refused("promote") and version is not None:
+            version_switch.promote(self, version)
 
     def action_roll_back(self) -> None:
-        if self.refused("roll_back"):
-            return
-        live = [e for e in ENVIRONMENTS if e in self.live]
-
-        def read() -> Reasons:
-            return {e: self.desk.why_not_roll_back(e) for e in live}
-
-        self.ask(read, self._choose_roll_back, group="roll-back")
-
-    def _move(self, environment: str) -> tuple[str, str | None]:
-        now = self.live_in(environment) or ""
-        return now, versions.previous(self.events, environment, now)
-
-    def _choose_roll_back(self, reasons: Reasons) -> None:
-        open_ = [e for e, reason in reasons.items() if reason is None]
-        if not open_:
-            lines = [f"{e}: {reason}" for e, reason in reasons.items()]
-            self.centre.say("\n".join(lines), title="Cannot roll back", bad=True)
-            return
-        if len(open_) == 1 and len(reasons) == 1:
-            self._confirm_roll_back(open_[0])
-            return
-        rows = []
-        for environment, reason in sorted(reasons.items(), key=lambda pair: pair[1] is not None):
-            now, before = self._move(environment)
-            label = text(f"{environment:<12}", words.short_version(now), (" → ", "key"))
-            label.append(words.short_version(before or "?"))
-            if reason is not None:
-                label = text(f"{environment:<12}", (f"not now: {clean.line(reason, 60)}", "dim"))
-            rows.append((environment, label))
-
-        def chosen(environment: str | None) -> None:
-            if environment in open_:
-                self._confirm_roll_back(environment)
-            elif environment is not None:
-                self.notify(str(reasons[environment]), severity="warning", markup=False)
-
-        self.app.push_screen(Choose("Roll back", text("Which environment?"), rows), chosen)
-
-    def _confirm_roll_back(self, environment: str) -> None:
-        now, before = self._move(environment)
-        body = text(
-            (environment, "strong"),
-            ": ",
-            (words.short_version(now), "strong"),
-            (" → ", "key"),
-            (words.short_version(before or "the version before"), "strong"),
-            "\n\nThe version before becomes live at once. Nothing is deleted; you can promote "
-            "again at any time. The reason is recorded with your name.",
-        )
-
-        def roll_back(reason: str | None) -> None:
-            if reason:
-                self.ask(
-                    lambda: self.desk.roll_back(environment, reason),
-                    lambda back: self.done(f"{environment} is back on {back}"),
-                    group="roll-back",
-                )
-
-        dialog = Ask("Roll back?", body, verb="rolls back", placeholder="reason")
-        self.app.push_screen(dialog.acting_on(environment), roll_back)
+        if not self.refused("roll_back"):
+            version_switch.roll_back(self)
 
     def done(self, message: str) -> None:
         self.centre.say(message, title="Done")

@@ -6,7 +6,7 @@ is confirmed by typing a name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar, Generic, Self, TypeVar
 
@@ -26,6 +26,7 @@ from tui.present.words import text
 from tui.widgets.lists import RowList
 
 R = TypeVar("R")
+FRAMED = 7  # cells around the text of a page: frame, padding, scroll bar
 
 
 class Dialog(ModalScreen[R], Generic[R]):
@@ -204,10 +205,11 @@ class TypeName(Dialog[str]):
 
 
 class Page(Dialog[None]):
-    """Something longer to read."""
+    """Something longer to read: a text, or what draws it for a width and then has the whole screen's."""
 
     DEFAULT_CSS = """
     Page > #box { width: 96; height: auto; max-height: 94%; padding: 0 1; }
+    Page.-drawn > #box { width: 90%; min-width: 76; max-width: 140; }
     Page #scroll { height: auto; max-height: 100%; padding: 0 1; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -216,8 +218,11 @@ class Page(Dialog[None]):
         Binding("k", "scroll('up')", show=False),
     ]
 
-    def __init__(self, title: str, body: Text) -> None:
-        super().__init__(title, body, hint="j k scroll · esc closes")
+    def __init__(self, title: str, body: Text | Callable[[int], Text]) -> None:
+        self._draw = None if isinstance(body, Text) else body
+        said = body if isinstance(body, Text) else text()
+        super().__init__(title, said, hint="j k scroll · esc closes")
+        self.set_class(self._draw is not None, "-drawn")
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
@@ -228,6 +233,17 @@ class Page(Dialog[None]):
 
     def on_mount(self) -> None:
         self.query_one("#scroll").focus()
+        self._redraw()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
+        """The box has a width of its own, so its text's is known before it is laid out."""
+        if self._draw is None:
+            return
+        share = min(max(76, self.app.size.width * 9 // 10), 140, self.app.size.width * 96 // 100)
+        self.query_one("#body", Static).update(self._draw(share - FRAMED))
 
     def action_scroll(self, direction: str) -> None:
         scroll = self.query_one("#scroll", VerticalScroll)

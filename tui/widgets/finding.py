@@ -1,4 +1,7 @@
-"""Finding a row of a list by its words: `/` asks, n and N go on. Lists mix `Finds` in."""
+"""Finding a row of a list by its words: `/` asks, n and N go on. Lists mix `Finds` in.
+
+`passes` is the same for filters: words that a row has, and with ! those that it has not.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,17 @@ class FindBar(ModalScreen[str]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel", show=False)]
 
-    def __init__(self, moved: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        moved: Callable[[str], None],
+        asks: str = "find a row: enter stays there, then n and N go on",
+        value: str = "",
+    ) -> None:
         super().__init__()
-        self._moved = moved
+        self._moved, self._asks, self._value = moved, asks, value
 
     def compose(self) -> ComposeResult:
-        yield Input(placeholder="find a row: enter stays there, then n and N go on", id="find")
+        yield Input(self._value, placeholder=self._asks, id="find", select_on_focus=False)
 
     @on(Input.Changed)
     def changed(self, event: Input.Changed) -> None:
@@ -110,3 +118,13 @@ def find(texts: Sequence[str], needle: str, start: int, step: int = 1) -> int | 
         if folded and all(w in folded for w in words):
             return at
     return None
+
+
+def passes(value: str, needle: str) -> bool:
+    """Whether a row holds every word of `needle`, and none of those with ! before them."""
+    folded = value.casefold()
+    return all(
+        word[1:] not in folded if len(word) > 1 and word[0] == "!" else word in folded
+        for word in needle.casefold().split()
+        if word != "!"
+    )

@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.bindings import CURVE, bindings
+from tui.bindings import CURVE, Key, bindings
 from tui.present.words import count, measured
 from tui.series import Series
 from tui.widgets import braille
@@ -51,6 +51,7 @@ class LossCurve(Widget, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(CURVE)
+    OWN_KEYS: ClassVar[tuple[str, tuple[Key, ...]]] = ("The curve in focus", CURVE)
     DEFAULT_CSS = """
     LossCurve {
         &> .curve--whole { color: $primary; }

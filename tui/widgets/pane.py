@@ -20,8 +20,22 @@ class Pane(Vertical):
     }
     """
 
+    _named: Text | str = ""
+    _noted = ""
+
     def title(self, value: Text | str) -> None:
-        self.border_title = self._content(value)
+        self._named = value
+        self._write_title()
+
+    def note(self, value: str) -> None:
+        """Behind the title: how much of what is in it is shown."""
+        if value != self._noted:
+            self._noted = value
+            self._write_title()
+
+    def _write_title(self) -> None:
+        named = self._content(self._named)
+        self.border_title = Content.assemble(named, " · ", self._noted) if self._noted else named
 
     def subtitle(self, value: Text | str) -> None:
         self.border_subtitle = self._content(value)

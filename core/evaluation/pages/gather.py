@@ -68,13 +68,13 @@ def opinions_of(reg: Registry, scores: Mapping[str, Any], scores_sha256: str) ->
     """What people and a judge said of these answers, as `core.evaluation.opinions` gives it."""
     from core.registry import judging
 
-    labels = judging.labels(reg, rows(scores.get("questions")))
+    labels = judging.counted(judging.labels(reg, rows(scores.get("questions"))))
     said = judging.judgement(reg, scores_sha256)
     if not labels and said is None:
         return {}
     from core.evaluation.opinions import opinions
 
-    return opinions(scores, {key: label.label for key, label in labels.items()}, said)
+    return opinions(scores, labels, said)
 
 
 def flips_against(

@@ -14,13 +14,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from tui import clean, outside
-from tui.bindings import bindings
+from tui.bindings import Key, bindings
 from tui.present.words import text
 from tui.widgets.lists import Row
 from tui.widgets.log import levels as log_levels
 from tui.widgets.log import times as log_times
 from tui.widgets.log.base import LogBase
-from tui.widgets.log.keys import ACTS
+from tui.widgets.log.keys import ACTS, LOG
 from tui.widgets.log.lines import LogLines
 from tui.widgets.log.panel import LogPanel
 from tui.widgets.log.prompt import LogPrompt
@@ -34,6 +34,7 @@ class LogView(LogBase):
     """Shows one log, or several merged by time; `tui.widgets.log.keys.LOG` lists its keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(ACTS)
+    OWN_KEYS: ClassVar[tuple[str, tuple[Key, ...]]] = ("The log in focus", LOG)
 
     def why_not(self, action: str) -> str | None:
         """Why a key cannot be used now; None if it can."""

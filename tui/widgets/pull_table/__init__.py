@@ -4,7 +4,8 @@
 """
 
 from tui.widgets.pull_table.columns import Cell, Column
+from tui.widgets.pull_table.memory import InMemory
 from tui.widgets.pull_table.source import Order, PageSource
 from tui.widgets.pull_table.table import PullTable
 
-__all__ = ["Cell", "Column", "Order", "PageSource", "PullTable"]
+__all__ = ["Cell", "Column", "InMemory", "Order", "PageSource", "PullTable"]

@@ -16,6 +16,7 @@ Cell = str | Sequence[Piece]
 
 GAP = 2  # cells between columns
 ELLIPSIS = "…"
+WHOLE = 100_000  # characters of a cell in a file
 MOST = 4  # characters kept for a cell of width: wide, combining and dropped ones need more than one
 
 
@@ -77,6 +78,12 @@ def pieces(cell: Cell, most: int) -> list[Piece]:
     """A cell as safe text, long ones cut to what could be shown in `most` cells."""
     parts = ((cell, ""),) if isinstance(cell, str) else cell
     return [(_safe(words, most * MOST), role) for words, role in parts]
+
+
+def words(cell: Cell) -> str:
+    """A cell as safe text, for a file: as long as it is."""
+    parts = ((cell, ""),) if isinstance(cell, str) else cell
+    return "".join(_safe(said, WHOLE) for said, _ in parts)
 
 
 def width(cell: Sequence[Piece]) -> int:

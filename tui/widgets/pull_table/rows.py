@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from rich.style import Style
@@ -13,11 +13,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Input
 
-from tui.exporting import Shown
+from tui.exporting import Whole
 from tui.widgets.pull_table import columns, paint
 from tui.widgets.pull_table.columns import Column, Piece, Want
 from tui.widgets.pull_table.paint import MARK, Painter
-from tui.widgets.pull_table.source import Order, PageSource
+from tui.widgets.pull_table.source import Order, PageSource, each_page
 from tui.widgets.pull_table.window import Window
 
 R = TypeVar("R")
@@ -69,6 +69,7 @@ class Rows(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self.problem = ""
         self.source: PageSource[R] | None = None
         self.order = Order()
+        self.text = ""  # the filter of these rows
         self.window: Window[R] = Window()
         self.hidden: set[str] = set()
         self.marks: dict[str, None] = {}  # keys in the order they were marked
@@ -127,15 +128,16 @@ class Rows(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         row = self.window.row(index)
         return None if row is None or self.source is None else self.source.key(row)
 
-    def shown(self) -> Shown:
-        """The rows at hand in the columns in sight."""
-        widths = self._laid()
-        kept = [n for n, width in enumerate(widths) if width]
-        rows = [
-            ["".join(words for words, _ in cells[n]) for n in kept]
-            for cells in (self._drawn(row) for row in self.window.rows())
-        ]
-        return Shown(tuple(self.columns[n].title or "mark" for n in kept), rows)
+    def whole(self) -> Whole:
+        """Every row that passes the filter, in this order, in the columns that are not hidden."""
+        source, order, text = self.source, self.order, self.text
+        kept = [c for c in self.columns if c.name not in self.hidden]
+
+        def pages() -> Iterator[list[list[str]]]:
+            for found in each_page(source, order, text) if source is not None else ():
+                yield [[columns.words(c.draw(row)) for c in kept] for row in found]
+
+        return Whole(tuple(c.title or "mark" for c in kept), self.total, pages)
 
     def show(self, window: Window[R], cursor: int, top: int, *, news: bool) -> None:
         """Other rows, all at once: what was there stays until they are here.

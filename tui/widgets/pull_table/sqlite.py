@@ -54,9 +54,13 @@ class SqliteTable:
     def count(self, text: str) -> int:
         return paging.count(self._read, self._listing, Part(text))
 
-    def page(self, offset: int, limit: int, order: Order, text: str) -> Sequence[Values]:
+    def page(
+        self, offset: int, limit: int, order: Order, text: str, after: str = "", before: str = ""
+    ) -> Sequence[Values]:
         part = Part(text, order.column, order.descending)
-        return paging.page(self._read, self._listing, part, offset, limit)
+        return paging.page(
+            self._read, self._listing, part, offset, limit, after=after, before=before
+        )
 
     def index_of(self, key: str, order: Order, text: str) -> int | None:
         part = Part(text, order.column, order.descending)

@@ -1,53 +1,34 @@
-"""The table: asks its source for what is in sight, and takes up filter, order and news.
-
-Nothing waits for an answer: what is shown stays until the rows that replace it are here.
-"""
+"""The table: its keys, what it tells the screen around it, marks, order, columns and filter."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
-from core.errors import QAError
 from tui import clean
-from tui.asking import Asks
 from tui.bindings import bindings
 from tui.keys.pull_table import PULL
 from tui.widgets.lists import vi
 from tui.widgets.pull_table.chooser import ColumnChooser
 from tui.widgets.pull_table.columns import Column
+from tui.widgets.pull_table.pulling import Pulling
 from tui.widgets.pull_table.rows import Rows
-from tui.widgets.pull_table.source import Order, PageSource
-from tui.widgets.pull_table.window import PAGE, Window
+from tui.widgets.pull_table.source import Order
 
 R = TypeVar("R")
 
-POLL_S = 2.0
 _ARROWS = {"down": "cursor_down", "up": "cursor_up", "home": "first", "end": "last",
            "pagedown": "page_down", "pageup": "page_up"}  # fmt: skip
 _NOT_HERE = frozenset({"find_next", "find_previous"})  # a filter leaves only what is found
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer(Generic[R]):
-    """What there is for a filter and an order. place: where the row under the cursor is now."""
-
-    text: str
-    order: Order
-    stamp: Hashable
-    window: Window[R]
-    place: int | None
-
-
-class PullTable(Asks, Vertical, Generic[R]):
+class PullTable(Pulling[R]):
     """`show(source)` fills it. The app it lives in has `threads` and `unexpected` (tui.asking)."""
 
     DEFAULT_CSS = """
@@ -111,17 +92,12 @@ class PullTable(Asks, Vertical, Generic[R]):
         marks: bool = True,
         id: str | None = None,
     ) -> None:
-        super().__init__(id=id)
+        super().__init__(order, id=id)
         self._columns, self._hint, self._gutter = columns, hint, marks
         self._empty = empty
         self._first_order = order
-        self.text = ""  # of the rows that are here
-        self._asked: tuple[str, Order] = ("", order)  # may still be on its way
-        self._stamp: Hashable = None
-        self._asking_page = False
         self._said = ""
         self._lit: R | None = None
-        self._wanted_key: str | None = None  # of the row to go to, until it was looked for
 
     def compose(self) -> ComposeResult:
         rows = Rows(self._columns, empty=self._empty, gutter=self._gutter)
@@ -130,13 +106,6 @@ class PullTable(Asks, Vertical, Generic[R]):
         field.can_focus = False  # until it is opened; the first that can gets it on a new screen
         yield field
         yield rows
-
-    def on_mount(self) -> None:
-        self.set_interval(POLL_S, self._poll)
-
-    @property
-    def rows(self) -> Rows[R]:
-        return self.query_one(Rows)
 
     def focus(self, scroll_visible: bool = True, **_: Any) -> PullTable[R]:
         self.rows.focus(scroll_visible)
@@ -159,6 +128,11 @@ class PullTable(Asks, Vertical, Generic[R]):
         return self.rows.window.row(self.rows.cursor)
 
     @property
+    def touched(self) -> bool:
+        """Somebody is at work in it: the cursor was moved, or a filter is there or being typed."""
+        return bool(self.rows.aim or self.asked[0] or self.query_one(Input).has_class("-open"))
+
+    @property
     def chosen(self) -> str | None:
         return self.rows.chosen
 
@@ -177,106 +151,7 @@ class PullTable(Asks, Vertical, Generic[R]):
         parts += [f"{len(self.marks)} marked"] if self.marks else []
         return " · ".join(parts)
 
-    # asking
-
-    def show(self, source: PageSource[R]) -> None:
-        self.rows.source = source
-        self.reload()
-
-    def reload(self) -> None:
-        """Ask for everything again; the cursor stays on its row."""
-        self._turn_to(*self._asked)
-
-    def _turn_to(self, text: str, order: Order) -> None:
-        """What there is for a filter and an order; of several questions the newest counts.
-
-        The cursor stays on its row, or goes to the one that `go_to_key` asked for.
-        """
-        self._asked = (text, order)
-        rows, source = self.rows, self.rows.source
-        if source is None:
-            return
-        keep = self._wanted_key
-        key = keep or rows.aimed
-        asked, page, line = rows.aim, rows.page, rows.aim - rows.aim_top
-        other = keep is not None or (text, order) != (self.text, rows.order)
-        lost = 0 if text != self.text else asked  # where to go if the row is not there any more
-
-        def read() -> _Answer[R]:
-            stamp = (
-                source.stamp()
-            )  # first: what changes while this is read is news at the next look
-            start = source.page(0, PAGE, order, text) if text else ()
-            if (
-                text and len(start) < PAGE
-            ):  # all that pass: no need to count, or to look for the row
-                keys = [source.key(row) for row in start]
-                window: Window[R] = Window(len(keys))
-                window.put(0, start)
-                place = keys.index(key) if key in keys else None
-                return _Answer(text, order, stamp, window, place)
-            window = Window(source.count(text))
-            place = None if key is None else source.index_of(key, order, text)
-            top = (lost if place is None else place) - line
-            top = max(0, min(top, (window.total or 0) - page))
-            for number in window.numbers(top, top + page - 1):
-                window.put(number, source.page(number * PAGE, PAGE, order, text))
-            return _Answer(text, order, stamp, window, place)
-
-        def came(answer: _Answer[R]) -> None:
-            cursor = lost if answer.place is None else answer.place
-            top = cursor - line
-            if not other:  # the reader may have gone on meanwhile
-                cursor, top = cursor + rows.aim - asked, top + rows.aim_top - (asked - line)
-            self.text, rows.order, self._stamp = answer.text, answer.order, answer.stamp
-            rows.problem = ""
-            if self._wanted_key == keep:
-                self._wanted_key = None
-            rows.show(answer.window, cursor, top, news=not other)
-            self._told()
-            self._pull()
-
-        self.ask(read, came, group="rows", failed=self._failed)
-
-    def _poll(self) -> None:
-        """Look whether anything has changed, while the screen is in sight."""
-        source = self.rows.source
-        if source is None or self.screen not in self.app.screen_stack:
-            return
-        self.ask(source.stamp, self._stamp_came, group="stamp", failed=self._failed, poll=True)
-
-    def _stamp_came(self, stamp: Hashable) -> None:
-        if stamp != self._stamp or self.rows.problem:
-            self.reload()
-
-    def _pull(self) -> None:
-        """Ask for the next page that is wanted; after it for the next one, until all are here."""
-        rows, source = self.rows, self.rows.source
-        if self._asking_page or source is None or rows.problem:
-            return
-        window, text, order, number = rows.window, self.text, rows.order, rows.wanted
-        if number is None:
-            return
-        self._asking_page = True
-
-        def came(found: Sequence[R]) -> None:
-            self._asking_page = False
-            if window is rows.window:  # else the answer to an older question
-                window.put(number, found)
-                rows.arrived()
-                self._told()
-            self.call_later(self._pull)
-
-        read = lambda: source.page(number * PAGE, PAGE, order, text)  # noqa: E731
-        self.ask(read, came, group="page", failed=self._failed)
-
-    def _failed(self, problem: QAError) -> None:
-        """Said below the rows; tried again at the next look."""
-        self._asking_page = False
-        self.rows.problem = clean.line(f"▲ the rows cannot be read: {problem.what}", 300)
-        self.rows.refresh()
-
-    def _told(self) -> None:
+    def tell(self) -> None:
         """Tell of another row under the cursor, and of another state."""
         row = self.row
         if row != self._lit and (row is not None or not self.total):
@@ -289,16 +164,15 @@ class PullTable(Asks, Vertical, Generic[R]):
     @on(Rows.Moved)
     def _moved(self, event: Rows.Moved) -> None:
         event.stop()
-        self._told()
-        self._pull()
+        self.tell()
+        self.pull()
 
     # moving
 
     def go_to_key(self, key: str) -> None:
         """Put the cursor on a row by its key; a filter ends, as it might hide it."""
-        self._wanted_key = key
         self._put_field_away()
-        self._turn_to("", self._asked[1])
+        self.turn_to("", self.asked[1], key)
 
     def action_cursor_down(self) -> None:
         self.rows.go_to(self.rows.aim + 1)
@@ -350,28 +224,28 @@ class PullTable(Asks, Vertical, Generic[R]):
     def _marked(self) -> None:
         self.rows.refresh()
         self.post_message(self.MarksChanged(self, self.marks))
-        self._told()
+        self.tell()
 
     # order and columns
 
     def sort(self, column: str) -> None:
         """Order by a column; asked again for the same one: the other way round."""
-        now = self._asked[1]
+        now = self.asked[1]
         if column == now.column:
             order = Order(column, not now.descending)
         else:
             order = Order(column, next(c.descending for c in self._columns if c.name == column))
-        self._turn_to(self._asked[0], order)
+        self.turn_to(self.asked[0], order)
 
     def action_sort(self) -> None:
         names = [c.name for c in self.rows.in_sight if c.sorts]
         if names:
-            now = self._asked[1]
+            now = self.asked[1]
             here = names.index(now.column) if now.column in names else -1
             self.sort(names[(here + 1) % len(names)])
 
     def action_turn(self) -> None:
-        if now := self._asked[1].column:
+        if now := self.asked[1].column:
             self.sort(now)
 
     @on(Rows.Header)
@@ -406,8 +280,8 @@ class PullTable(Asks, Vertical, Generic[R]):
 
     def filter(self, text: str) -> None:
         """Only rows that `text` lets through; "" lets all through."""
-        if text.strip() != self._asked[0]:
-            self._turn_to(text.strip(), self._asked[1])
+        if text.strip() != self.asked[0]:
+            self.turn_to(text.strip(), self.asked[1])
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
@@ -418,7 +292,7 @@ class PullTable(Asks, Vertical, Generic[R]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "close":  # with no filter, esc belongs to whatever is around the table
-            return bool(self._asked[0]) or self.query_one(Input).has_class("-open")
+            return bool(self.asked[0]) or self.query_one(Input).has_class("-open")
         return True
 
     def action_close(self) -> None:
@@ -426,7 +300,7 @@ class PullTable(Asks, Vertical, Generic[R]):
 
     def close_filter(self) -> bool:
         """End the filter; False if there was none."""
-        was = bool(self._asked[0]) or self.query_one(Input).has_class("-open")
+        was = bool(self.asked[0]) or self.query_one(Input).has_class("-open")
         self._put_field_away()
         if was:
             self.filter("")

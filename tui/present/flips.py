@@ -1,0 +1,122 @@
+"""Answers that changed between two versions: rows of a list, and one of them in full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.text import Text
+
+from tui import clean
+from tui.present import words
+from tui.present.words import field, rows, text
+from tui.widgets.pull_table import InMemory
+from tui.widgets.pull_table.columns import Column, Piece
+
+EMPTY = "No answer changed from right to wrong or the other way round."
+WHOLE = 20_000  # characters of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """n: its place, regressions first, of them the severe ones first.  before, after: the answers."""
+
+    n: int
+    worse: bool
+    severe: bool
+    id: str
+    category: str
+    cause: str
+    question: str
+    before: str
+    after: str
+
+
+def flips(found: Mapping[str, Any]) -> list[Flip]:
+    """All of them, from what `compare_scores` found."""
+    both = field(found, "flips") or {}
+    listed = [(f, True) for f in rows(both, "regressions")]
+    listed += [(f, False) for f in rows(both, "improvements")]
+
+    def said(flip: Mapping[str, Any], name: str) -> str:
+        return str(field(flip, name) or "")
+
+    return [
+        Flip(
+            n,
+            worse,
+            bool(field(f, "severe")),
+            said(f, "id"),
+            said(f, "category"),
+            said(f, "cause"),
+            said(f, "question"),
+            said(f, "before"),
+            said(f, "after"),
+        )
+        for n, (f, worse) in enumerate(listed, 1)
+    ]
+
+
+def source(found: list[Flip]) -> InMemory[Flip]:
+    return InMemory(
+        found,
+        key=lambda f: str(f.n),
+        said=lambda f: " ".join((_word(f), f.id, f.category, f.cause, f.question, f.before, f.after)),
+        sorts={
+            "change": lambda f: (not f.worse, not f.severe, f.n),
+            "id": lambda f: f.id,
+            "category": lambda f: f.category,
+            "cause": lambda f: f.cause,
+            "question": lambda f: f.question,
+            "before": lambda f: f.before,
+            "after": lambda f: f.after,
+        },
+    )  # fmt: skip
+
+
+def _word(f: Flip) -> str:
+    return "severe" if f.severe else "worse" if f.worse else "better"
+
+
+def _change(f: Flip) -> Piece:
+    shape, role = ("▲", "loud") if f.severe else ("✘", "bad") if f.worse else ("✔", "ok")
+    return f"{shape} {_word(f)}", role
+
+
+COLUMNS: tuple[Column[Flip], ...] = (
+    Column("change", "change", lambda f: (_change(f),), rank=0, least=8, most=10),
+    Column("id", "question", lambda f: f.id, rank=1, least=8, most=24),
+    Column("category", "category", lambda f: ((f.category, "dim"),), rank=5, least=18, most=24),
+    Column("cause", "cause now", lambda f: ((f.cause, "dim"),), rank=4, least=9, most=20),
+    Column("question", "asked", lambda f: f.question, rank=2, least=20, most=80),
+    Column("before", "was", lambda f: ((f.before, "dim"),), rank=6, least=20, most=60),
+    Column("after", "now", lambda f: f.after, rank=7, least=20, most=60),
+)
+
+
+def title(found: Mapping[str, Any]) -> Text:
+    names = (words.short_version(field(found, k) or "–") for k in ("a", "b"))
+    return text("flips ", (" → ".join(names), "strong"))
+
+
+def summary(found: Mapping[str, Any], listed: list[Flip]) -> str:
+    worse = sum(f.worse for f in listed)
+    return (
+        f"{worse} worse, {len(listed) - worse} better of {words.count(found.get('n'))}"
+        f" · p {words.measured(found.get('p_value'))}"
+    )
+
+
+def in_full(flip: Flip, width: int) -> Text:
+    word, role = _change(flip)
+    out = text((f"{word}  ", role), (clean.line(flip.id, 120), "strong"))
+    out.append(f"  {clean.line(flip.category, 80)}", "dim")
+    if flip.cause:
+        out.append(f"  now {clean.line(flip.cause, 60).replace('_', ' ')}", "dim")
+    out.append("\n\n")
+    out.append(words.hang(clean.block(flip.question, WHOLE, 60), width, 0), "strong")
+    for name, said in (("was", flip.before), ("now", flip.after)):
+        out.append(f"\n{name}\n", "title")
+        out.append(words.hang(clean.block(said, WHOLE, 300) or "(nothing)", width, 0))
+    return out
