@@ -13,6 +13,7 @@ from tui.screens.base import DeskScreen
 
 if TYPE_CHECKING:
     from tui.app import ControlCentre
+    from tui.desk.api_host import Setting
 
 
 class Acts:
@@ -137,6 +138,27 @@ class Acts:
         app.say(f"Times are shown as {when.NAMED[when.way()]}.")
         if app.preferences.remember:
             app.store_setting("times", when.way())
+
+    def action_settings(self) -> None:
+        """Every value that holds for this desk, and where it was found."""
+        from functools import partial
+
+        from tui import origins
+        from tui.present import host
+        from tui.widgets.confirm import Page
+
+        app = self._centre
+        now = {
+            "host": app.desk.host_name,
+            "theme": app.theme,
+            "read_only": "yes" if app.read_only else "no",
+            "times": when.way(),
+        }
+
+        def show(rows: list[Setting]) -> None:
+            app.push_screen(Page("Settings", partial(host.settings, rows)))
+
+        app.ask(lambda: origins.told(app.preferences.given, now), show, group="settings")
 
     # handover
 

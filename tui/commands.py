@@ -44,6 +44,7 @@ class DeskCommands(Provider):
                 name = f"Go to {key.label}" if place else key.label.capitalize()
                 yield name, _about(key), partial(app.run_action, key.action, app)
         yield "First steps", "What to do first, and in which order", app.action_first_steps
+        yield "Settings", "Every value of this desk, and where it was found", app.action_settings
         yield "Screenshot", "Save the screen as SVG", app.action_screenshot
         yield from screen_finds(screen)
 

@@ -16,6 +16,7 @@ from tui.settings_file import AppSettings
 class Preferences:
     """locked: read-only for as long as the app runs.  problems: what the files say that cannot hold.
     remember: notices, a chosen theme and first steps outlive the app; not in tests and pictures.
+    given: settings that the command line named.
     """
 
     settings: AppSettings = field(default_factory=AppSettings)
@@ -23,6 +24,7 @@ class Preferences:
     locked: bool = False
     problems: Sequence[QAError] = ()
     remember: bool = False
+    given: frozenset[str] = frozenset()
 
     @property
     def still(self) -> bool:

@@ -70,6 +70,15 @@ def load(file: Path | None = None) -> tuple[AppSettings, list[SettingsError]]:
     return settings, problems
 
 
+def stated(file: Path | None = None) -> dict[str, int]:
+    """The entries that hold, each with its line."""
+    file = file or path()
+    data, _ = read_toml(file)
+    known = {f.name: type(getattr(AppSettings(), f.name)) for f in fields(AppSettings)}
+    good = (n for n, value in data.items() if n in known and _typed(value, known[n]) is not None)
+    return {name: line_of(file, name) for name in good}
+
+
 def _typed(value: Any, kind: type) -> Any:
     if kind is tuple:
         good = isinstance(value, list) and all(isinstance(v, str) for v in value)

@@ -76,6 +76,8 @@ def open_app(args: Sequence[str]) -> int:
         from tui.desk.workbench import Workbench
 
         chosen = preferences.load(read_only=options.read_only)
+        given = frozenset(n for n in ("host", "theme", "read_only") if getattr(options, n))
+        chosen = replace(chosen, given=given)
         if options.theme:
             chosen = replace(chosen, settings=replace(chosen.settings, theme=options.theme))
         host = options.host or os.environ.get("QA_HOST") or chosen.settings.host or "sandbox"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # of `qa` itself, in the order in which the work is done
 PANELS = {
-    "The desk": ("app", "web", "pilot", "checklist", "handover", "replay"),
+    "The desk": ("app", "web", "pilot", "checklist", "handover", "replay", "settings"),
     "The host": ("hosts", "doctor", "sync", "tunnel", "sandbox"),
     "Data": ("pairs", "data", "citations", "sources", "snapshots", "search"),
     "Training": ("model", "recipe", "jobs", "logs", "adapter"),

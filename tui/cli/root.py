@@ -30,6 +30,7 @@ from tui.cli import (
     replay,
     sandbox,
     search,
+    settings,
     snapshots,
     sources,
     starting,
@@ -105,6 +106,7 @@ app.add_typer(adapter.app, name="adapter")
 app.add_typer(deciding.checklist, name="checklist")
 deciding.add_to(app)
 handover.add_to(app)
+settings.add_to(app)
 web.add_to(app)
 replay.add_to(app)
 whole_sentences(app)
