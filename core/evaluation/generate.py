@@ -7,6 +7,7 @@ sum decides, and that differs with the number of rows; `qa-eval` looks how often
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -222,11 +223,20 @@ def side_by_side(model: Any, way: Pass | None, cpus: int = 0) -> SideBySide:
     """
     from core.training.environment import usable_cpus
 
-    cpus = cpus or usable_cpus()
-    if way is None or sum(p.nbytes for p in model.parameters()) > LARGEST_BESIDE:
+    if not cpus:
+        said = os.environ.get("OMP_NUM_THREADS", "")
+        cpus = min(usable_cpus(), int(said) if said.isdecimal() and int(said) else usable_cpus())
+    large = sum(p.nbytes for p in model.parameters()) > LARGEST_BESIDE
+    if way is None or large or _turns_change(model):
         return SideBySide(1)
     threads = min(cpus, MOST_BESIDE)
     return SideBySide(threads, cpus // threads)
+
+
+def _turns_change(model: Any) -> bool:
+    """Whether a forward pass writes its rotary frequencies into the model, for all threads to see."""
+    kinds = (str(getattr(part, "rope_type", "")) for part in model.modules())
+    return any("dynamic" in kind or kind == "longrope" for kind in kinds)
 
 
 def settle_threads(model: Generator) -> int:

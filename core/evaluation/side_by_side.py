@@ -8,6 +8,7 @@ lose. What they find is handed to the thread that asked.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
@@ -50,18 +51,24 @@ class SideBySide:
             if stop.is_set():
                 raise NotWanted
 
+        def taken() -> Iterator[Batch]:
+            with contextlib.suppress(Empty):
+                while True:
+                    yield todo.get_nowait()
+
         def work() -> None:
             try:
                 torch.set_num_threads(self.each)
-                while True:
-                    batch = todo.get_nowait()
+                for batch in taken():
                     for some in answer(batch, wanted):
                         found.put((batch, some))
                         wanted()
-            except (Empty, NotWanted):
+            except NotWanted:
                 found.put(None)
             except BaseException as e:
                 found.put(e)
+            else:
+                found.put(None)
 
         workers = [threading.Thread(target=work) for _ in range(self.threads)]
         failed: BaseException | None = None
@@ -81,10 +88,12 @@ class SideBySide:
                     stop.set()  # the others hand over what they have, and end
         finally:
             stop.set()
-            for worker in workers:
-                if worker.ident is not None:
-                    worker.join()
-            torch.set_num_threads(torch.get_num_threads())  # what new threads begin with
-            self.running = False
+            try:
+                for worker in workers:
+                    if worker.ident is not None:
+                        worker.join()
+            finally:  # a second ctrl+c comes while the first one waits
+                torch.set_num_threads(torch.get_num_threads())  # what new threads begin with
+                self.running = False
         if failed is not None:
             raise failed

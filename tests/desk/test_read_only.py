@@ -21,7 +21,7 @@ from tui.desk.workbench import Workbench
 READS = {
     "Desk": "connect link reading overview items jobs job_dir recipes scores versions version_detail"
     " report history why_not_promote why_not_roll_back why_not_return why_not_approve compare live_at"
-    " model_card trail sources handover close",
+    " model_card sources handover close",
     "HostDesk": "view devices processes checked check tunnels close",
     "TraceDesk": "answers trace corrections ask stop_asking",
     "DataDesk": "files snapshots diff contamination verify moving stop_sync",
@@ -29,6 +29,7 @@ READS = {
     "QuestionsDesk": "listed text blank check",
     "OpinionsDesk": "of",
     "PlansDesk": "recipes plan preflight behind",
+    "PairsDesk": "state count rows place pair leave",
     "ListsDesk": "stamp count rows place live near examples",
 }
 

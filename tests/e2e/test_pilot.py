@@ -59,7 +59,7 @@ def test_the_pilot_trains_measures_releases_and_rolls_back(
         qa("eval", "compare", "access-qa-v1.0.0", "access-qa-v1.0.1", "--json").stdout
     )
     assert compared["n"] == 17 and set(compared["flips"]) == {
-        "regressions", "improvements", "severe"
+        "regressions", "improvements", "severe", "invented"
     }  # fmt: skip
 
     states = {i["id"]: i["state"] for i in json.loads(qa("checklist", "list", "--json").stdout)}

@@ -14,6 +14,7 @@ from core.evaluation.pages.compose import compose
 from core.evaluation.pages.html import html
 from core.evaluation.pages.markdown import markdown
 from core.registry import audit, evaluations, judging, open_registry, snapshots, versions
+from core.registry.store import utc_now
 from core.snapshots import freeze
 from tests.core.conftest import make_pair
 from tests.evaluation.report_parts import full
@@ -150,7 +151,9 @@ def test_a_label_of_other_wording_is_stale_and_counts_no_more(field: str) -> Non
         ).model_version
         s = scores(4, 2)
         evaluations.save(reg, name, s)
-        judging.give(reg, name, {("", "q0"): "correct", ("", "q1"): "correct"})
+        given, _ = judging.give(reg, name, {("", "q0"): "correct", ("", "q1"): "correct"})
+        while utc_now() <= given.at:
+            pass  # an evaluation of the same millisecond could not be told from the one before
         changed = [dict(r, **{field: "other"}) if r["id"] == "q0" else r for r in s["questions"]]
         later = evaluations.save(reg, name, {**s, "questions": changed})
         found = judging.labels(reg, changed)

@@ -190,6 +190,32 @@ def test_only_models_with_the_shorter_way_are_answered_side_by_side() -> None:
     beside = generate.side_by_side(model.model, model.way, 9)
     assert (beside.threads, beside.each) == (generate.MOST_BESIDE, 9 // generate.MOST_BESIDE)
     assert generate.side_by_side(model.model, model.way, 2).threads == 2
+    turns = next(m for m in model.model.modules() if hasattr(m, "rope_type"))
+    turns.rope_type = "dynamic"  # it writes its frequencies where other threads read them
+    assert generate.side_by_side(model.model, model.way, 8).threads == 1
+
+
+def test_the_threads_that_were_allowed_are_not_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.evaluation import generate
+    from core.training import environment
+
+    monkeypatch.setattr(environment, "usable_cpus", lambda: 8)
+    model = model_of()
+    for said, threads in (("1", 1), ("3", 3), ("64", generate.MOST_BESIDE), ("nonsense", 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        beside = generate.side_by_side(model.model, model.way)
+        assert beside.threads == threads
+
+
+def test_an_error_that_looks_like_the_end_of_the_work_is_an_error() -> None:
+    from queue import Empty
+
+    def answer(batch: int, wanted: Wanted) -> Iterator[int]:
+        yield batch
+        raise Empty
+
+    with pytest.raises(Empty):
+        list(SideBySide(2).answered(answer, range(4)))
 
 
 @pytest.mark.parametrize(
