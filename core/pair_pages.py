@@ -8,6 +8,7 @@ of an unchanged file is used again; all of it follows from them and may be remov
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import sqlite3
@@ -81,8 +82,9 @@ class State:
 class PairPages:
     """One table. The first `state` or `rows` begins to lay it out; `close` stops that."""
 
-    def __init__(self, name: str, fill: Fill) -> None:
-        """name: another one for other content."""
+    def __init__(self, name: str, fill: Fill, written: tuple[int, int] | None = None) -> None:
+        """name: another one for other content.  written: of the file it is of, as `written` says."""
+        self.written = written
         self.path = folder() / f"{name}-{_FORMAT}.db"
         self._fill = fill
         self._state = State(0, 0.0, False)
@@ -106,7 +108,9 @@ class PairPages:
         reader: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         try:
             if reader is None:
-                reader = sqlite3.connect(_uri(self._where), uri=True, timeout=BUSY_S)
+                with self._guard:
+                    reader = sqlite3.connect(_uri(self._where), uri=True, timeout=BUSY_S)
+                    reader.execute("SELECT 1 FROM pairs LIMIT 1")  # opens the file
                 self._readers.connection = reader
             return reader.execute(sql, values).fetchall()
         except sqlite3.Error as e:
@@ -168,8 +172,9 @@ class PairPages:
                 for column in _INDEXED:
                     db.execute(f"CREATE INDEX pairs_by_{column} ON pairs ({column}, n)")
                 db.commit()
-            tmp.replace(self.path)
-            self._where = self.path
+            with self._guard:  # a thread's first reader opens either name while it is there
+                tmp.replace(self.path)
+                self._where = self.path
             self._state = State(self._state.rows, 1.0, True)
         except Exception as e:
             tmp.unlink(missing_ok=True)
@@ -212,7 +217,7 @@ def of_file(path: Path) -> PairPages:
         stat = path.stat()
     except OSError as e:
         raise _problem(path, e) from e
-    said = f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}"
+    said = "\0".join(map(str, (path.absolute(), *written(stat))))
     name = f"file-{hashlib.sha256(said.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}"
 
     def fill(db: sqlite3.Connection, told: Told) -> None:
@@ -220,7 +225,12 @@ def of_file(path: Path) -> PairPages:
             db.executemany("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", some)
             told(len(some), int(some[-1][-1].split()[0]) / max(1, stat.st_size))
 
-    return PairPages(name, fill)
+    return PairPages(name, fill, written(stat))
+
+
+def written(stat: os.stat_result) -> tuple[int, int]:
+    """What changes with a file's content: bytes, time of the last change in ns."""
+    return stat.st_size, stat.st_mtime_ns
 
 
 def place_of(pages: PairPages, n: str) -> str:
@@ -278,8 +288,13 @@ def _uri(path: Path) -> str:
     return f"file:{quote(str(path))}?mode=ro"
 
 
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
 def _problem(path: Path, error: Exception) -> QAError:
-    if "full" in str(error).lower():
+    code = getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or _is_full(error):
         return DiskFull(
             f"{path}: no room to lay out the pairs",
             why=str(error),

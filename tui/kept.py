@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -50,13 +51,17 @@ def growing(folder: str, stem: str, ending: str, what: str) -> Iterator[Growing]
             out.flush()
             os.fsync(out.fileno())
         for n in count(2):
-            if not file.path.exists():
+            try:
+                os.link(tmp, file.path)  # unlike a rename, it never takes the place of another
                 break
-            file.path = place / f"{stem}-{n}.{ending}"
-        tmp.replace(file.path)
+            except FileExistsError:
+                file.path = place / f"{stem}-{n}.{ending}"
     except OSError as e:
+        full = e.errno in (errno.ENOSPC, errno.EDQUOT)
         raise EnvironmentProblem(
-            f"{path}: {what} could not be written", why=str(e), try_next="free some space"
+            f"{path}: {what} could not be written",
+            why=e.strerror or str(e),
+            try_next="free some space" if full else f"see that {place} can be written",
         ) from e
     finally:
         with suppress(OSError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import NotFound
+from core.errors import Cancelled, NotFound
 from core.registry import snapshots
 from tests.core.conftest import make_pair
 from tui.desk.api_lists import Wanted
@@ -30,6 +30,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench
 
 
 def _whole(bench: Workbench, of: PairsOf) -> None:
+    bench.pairs.enter(of)
     end = time.monotonic() + 30
     while not bench.pairs.state(of).complete:
         assert time.monotonic() < end
@@ -53,6 +54,9 @@ def test_the_pairs_of_a_snapshot(bench: Workbench) -> None:
     with pytest.raises(NotFound):
         there.pair(of, N + 1)
     there.leave(of)
+    with pytest.raises(Cancelled):
+        there.count(of, Wanted())
+    there.enter(of)
     assert there.state(of).complete, "it is laid out already"
     with pytest.raises(NotFound):
         _whole(bench, PairsOf("snapshot", "dataset-of-nobody"))
@@ -69,3 +73,44 @@ def test_the_rows_of_a_file_with_what_is_wrong(bench: Workbench, tmp_path: Path)
     bad = bench.pairs.pair(of, 2)
     assert bad.text.strip() == '{"id": "x"}' and bad.faults and not bad.turns
     assert bench.pairs.pair(of, 4).turns[0] == ("user", "question 2?")
+
+
+def test_a_list_stays_until_all_who_read_it_have_left(bench: Workbench, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(make_pair(n).to_row()) + "\n" for n in range(3)), "utf-8")
+    of, there = PairsOf("file", str(path)), bench.pairs
+    _whole(bench, of)
+    there.enter(of)  # e.g. who writes it to a file
+    there.leave(of)
+    assert there.count(of, Wanted()) == 3
+    there.leave(of)
+    with pytest.raises(Cancelled):  # a late answer does not open it again
+        there.rows(of, Wanted(), 0, 10)
+    path.write_text(json.dumps(make_pair(7).to_row()) + "\n", "utf-8")
+    _whole(bench, of)
+    assert [r.id for r in there.rows(of, Wanted(), 0, 10)] == ["pair_00007"]
+
+
+def test_a_file_that_has_changed_shows_no_other_pair(bench: Workbench, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    lines = [json.dumps(make_pair(n).to_row()) + "\n" for n in range(3)]
+    path.write_text("".join(lines), "utf-8")
+    of = PairsOf("file", str(path))
+    _whole(bench, of)
+    assert bench.pairs.pair(of, 2).turns[0] == ("user", "question 1?")
+    path.write_text("".join([json.dumps(make_pair(9).to_row()) + "\n", *lines]), "utf-8")
+    with pytest.raises(NotFound, match="has changed"):
+        bench.pairs.pair(of, 2)
+
+
+def test_a_long_line_is_read_to_its_end(bench: Workbench, tmp_path: Path) -> None:
+    row = make_pair(1).to_row()
+    row["metadata"] = {"source_data": {"note": "x" * (1 << 20)}}
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(row) + "\n", "utf-8")
+    of = PairsOf("file", str(path))
+    _whole(bench, of)
+    (listed,) = bench.pairs.rows(of, Wanted(), 0, 10)
+    assert not listed.fault
+    view = bench.pairs.pair(of, 1)
+    assert not view.faults and view.turns[0] == ("user", "question 1?")

@@ -29,7 +29,7 @@ READS = {
     "QuestionsDesk": "listed text blank check",
     "OpinionsDesk": "of",
     "PlansDesk": "recipes plan preflight behind",
-    "PairsDesk": "state count rows place pair leave",
+    "PairsDesk": "state count rows place pair enter leave",
     "ListsDesk": "stamp count rows place live near examples",
 }
 

@@ -72,5 +72,8 @@ class FakePairs:
         more = '{\n "metadata": {"complexity": "simple"}\n}'
         return PairView(row, "mcp://compute-resources/search", turns, more, "ab12" * 16)
 
+    def enter(self, of: PairsOf) -> None:
+        self.left = [other for other in self.left if other != of]
+
     def leave(self, of: PairsOf) -> None:
         self.left.append(of)

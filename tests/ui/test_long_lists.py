@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import NotFound
 from tests.ui import fakes_data
 from tests.ui.conftest import NARROW, press, running, settle, shown, told, until, write
 from tests.ui.fakes_pairs import SNAPSHOT
@@ -84,6 +85,51 @@ async def test_a_list_that_is_being_laid_out_grows_and_says_so(tmp_path: Path) -
         desk.pairs.laid_out = LaidOut(1458, 1.0, True)
         await until(pilot, lambda: "1,458" in shown(app) and "reading" not in shown(app))
         assert screen.table.row.n == 3, "the cursor stays"
+
+
+async def test_the_row_to_go_to_is_gone_to_when_it_comes(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.pairs.laid_out = LaidOut(2, 0.1, False)
+        await press(pilot, "2")
+        app.screen.query_one("#list").choose("problem 2")  # type: ignore[attr-defined]
+        screen = await _open(pilot, "enter")
+        await until(pilot, lambda: screen.table.chosen == "1")
+        desk.pairs.laid_out = LaidOut(12, 1.0, True)
+        screen.table._poll()
+        await until(pilot, lambda: screen.table.chosen == "3")
+
+
+async def test_a_list_is_written_whole_though_it_still_grows_and_is_closed(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.pairs.laid_out = LaidOut(40, 0.3, False)
+        await _open(pilot, "2", *"jjj", "enter")
+        await until(pilot, lambda: "reading… 30 % · 40" in shown(app))
+        await pilot.press("ctrl+s", "q")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        assert "written" not in told(app)
+        desk.pairs.laid_out = LaidOut(1458, 1.0, True)
+        await until(pilot, lambda: "1,458 rows written" in told(app))
+
+
+async def test_a_list_of_which_rows_are_missing_is_not_written(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await _open(pilot, "2", *"jjj", "enter")
+        desk.pairs.count = lambda of, wanted: 1500
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "1,500 rows, but 1,458 could be read" in shown(app))
+        assert list((tmp_path / "state" / "exports").iterdir()) == []
+
+
+async def test_a_row_that_cannot_be_read_says_so_beside_the_list(tmp_path: Path) -> None:
+    def gone(of: PairsOf, n: int) -> Any:
+        raise NotFound("pairs.jsonl has changed since this list was made")
+
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.pairs.pair = gone
+        screen = await _open(pilot, "2", *"jjj", "enter")
+        await until(pilot, lambda: "has changed since this list" in shown(app))
+        await press(pilot, "j", "j")
+        assert app.screen is screen and screen.table.row.n == 3
 
 
 async def test_the_audit_trail_of_a_version(tmp_path: Path) -> None:

@@ -57,7 +57,13 @@ class LaidOut:
 
 
 class PairsDesk(Protocol):
-    """Pages of a list that may still grow. leave: nobody looks at it any more; instant."""
+    """Pages of a list that may still grow.
+
+    enter: somebody reads it, until they `leave` it; both are instant. Whoever asks of a list that all
+    have left gets Cancelled.
+    """
+
+    def enter(self, of: PairsOf) -> None: ...
 
     def state(self, of: PairsOf) -> LaidOut: ...
     def count(self, of: PairsOf, wanted: Wanted) -> int: ...

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import paging, pair_pages
-from core.errors import NotFound
+from core.errors import Cancelled, NotFound
 from core.pair_pages import LISTING, PairPages
+from core.pairs import MAX_LINE_BYTES
 from tui.desk.api_lists import Wanted
 from tui.desk.api_pairs import LaidOut, PairRow, PairsOf, PairView
 from tui.desk.lists_desk import part
@@ -18,8 +21,16 @@ from tui.desk.lists_desk import part
 if TYPE_CHECKING:
     from tui.desk.workbench import Workbench
 
-LINE = 1 << 20  # bytes of a line that are read
+SHOWN = 1 << 20  # bytes of a rejected line
 _MAIN = frozenset({"id", "source", "source_ref", "domain", "messages"})
+
+
+@dataclass(slots=True)
+class _Held:
+    """readers: who entered and did not leave.  pages: once somebody asked."""
+
+    readers: int = 0
+    pages: PairPages | None = None
 
 
 class WorkbenchPairs:
@@ -27,19 +38,37 @@ class WorkbenchPairs:
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        self._open: dict[PairsOf, PairPages] = {}
+        self._open: dict[PairsOf, _Held] = {}
         self._guard = threading.Lock()
+
+    def enter(self, of: PairsOf) -> None:
+        with self._guard:
+            self._open.setdefault(of, _Held()).readers += 1
+
+    def leave(self, of: PairsOf) -> None:
+        with self._guard:
+            held = self._open.get(of)
+            if held is None:
+                return
+            held.readers -= 1
+            if held.readers > 0:
+                return
+            del self._open[of]
+        if held.pages is not None:
+            held.pages.close()
 
     def _pages(self, of: PairsOf) -> PairPages:
         with self._guard:
-            found = self._open.get(of)
-            if found is None:
-                found = self._open[of] = (
+            held = self._open.get(of)
+            if held is None:  # an answer that nobody waits for must not begin it again
+                raise Cancelled(f"the list of {of.name} was closed")
+            if held.pages is None:
+                held.pages = (
                     pair_pages.of_snapshot(self._bench.registry, of.name)
                     if of.kind == "snapshot"
                     else pair_pages.of_file(Path(of.name))
                 )
-            return found
+            return held.pages
 
     def state(self, of: PairsOf) -> LaidOut:
         now = self._pages(of).state()
@@ -73,30 +102,31 @@ class WorkbenchPairs:
             sql = "SELECT body FROM blobs WHERE hash = ?"
             body = self._bench.registry().value(sql, (place,))
             return _view(row, json.loads(body), place) if body else PairView(row)
-        return self._of_line(row, Path(of.name), place)
+        return self._of_line(row, Path(of.name), place, pages.written)
 
-    def _of_line(self, row: PairRow, path: Path, place: str) -> PairView:
+    def _of_line(
+        self, row: PairRow, path: Path, place: str, written: tuple[int, int] | None
+    ) -> PairView:
         from core.pair_checks import KNOWN_DOMAINS, check_line
 
         offset, size = map(int, place.split())
         try:
             with open(path, "rb") as f:
+                if pair_pages.written(os.fstat(f.fileno())) != written:
+                    raise NotFound(
+                        f"{path} has changed since this list was made",
+                        try_next="close the list and open it again",
+                    )
                 f.seek(offset)
-                raw = f.read(min(size, LINE))
+                raw = f.read(min(size, MAX_LINE_BYTES))
         except OSError as e:
             raise NotFound(f"{path} cannot be read", why=e.strerror or str(e)) from e
         checked = check_line(raw, KNOWN_DOMAINS)
         faults = tuple(f"{f.field}: {f.what}" if f.field else f.what for f in checked.faults)
         if checked.row is None or row.fault:
             said = faults or (row.fault,)
-            return PairView(row, faults=said, text=raw[:LINE].decode("utf-8", "replace"))
+            return PairView(row, faults=said, text=raw[:SHOWN].decode("utf-8", "replace"))
         return _view(row, checked.row)
-
-    def leave(self, of: PairsOf) -> None:
-        with self._guard:
-            pages = self._open.pop(of, None)
-        if pages is not None:
-            pages.close()
 
 
 def _view(row: PairRow, pair: Any, content_hash: str = "") -> PairView:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
 
+from core.errors import QAError
+from tui import clean
 from tui.desk.api_pairs import LaidOut, PairRow, PairsDesk, PairsOf, PairView
 from tui.desk.paged import Paged
 from tui.present import pairs
+from tui.present.words import text
 from tui.screens.long_list import LongList
 from tui.widgets.pull_table import Order
 
@@ -26,6 +30,19 @@ class _Pages(Paged[PairRow]):
         self._screen.state = self._screen.there.state(self._pairs_of)
         return (self._screen.state.rows, self._screen.state.complete)
 
+    def grows(self) -> bool:
+        return self._screen.state is None or not self._screen.state.complete
+
+    @contextmanager
+    def whole(self) -> Iterator[Callable[[], bool]]:
+        """The list stays for whoever writes it to a file, also after its screen has closed."""
+        there, of = self._screen.there, self._pairs_of
+        there.enter(of)
+        try:
+            yield lambda: there.state(of).complete
+        finally:
+            there.leave(of)
+
 
 class PairsScreen(LongList[PairRow]):
     MODE: ClassVar[str] = "pairs"
@@ -39,30 +56,42 @@ class PairsScreen(LongList[PairRow]):
         self.of = of
         self.state: LaidOut | None = None
         self._view: PairView | None = None
+        self._problem: tuple[int, QAError] | None = None  # of the row with this number
+        self._there: PairsDesk | None = None
         self._first = first
 
     def on_mount(self) -> None:
+        self.there.enter(self.of)
         super().on_mount()
         if self._first not in ("", "1"):
             self.table.go_to_key(self._first)
 
     @property
     def there(self) -> PairsDesk:
-        return self.centre.desk.pairs
+        """Known beyond the end of the screen: a file may still be written."""
+        if self._there is None:
+            self._there = self.centre.desk.pairs
+        return self._there
 
     def summary(self) -> str:
         return pairs.growing(self.state) + super().summary()
 
     def in_full(self, row: PairRow, width: int) -> Text:
+        if self._problem is not None and self._problem[0] == row.n:
+            return text("\n".join(map(clean.line, self._problem[1].lines())), "warn")
         view = self._view
         same = view is not None and view.row.n == row.n
         return pairs.in_full(view if view is not None and same else PairView(row), width)
 
     def look(self, row: PairRow) -> None:
-        self.ask(lambda: self.there.pair(self.of, row.n), self._came, group="pair")
+        def failed(problem: QAError) -> None:
+            self._problem = (row.n, problem)
+            self.draw()
+
+        self.ask(lambda: self.there.pair(self.of, row.n), self._came, group="pair", failed=failed)
 
     def _came(self, view: PairView) -> None:
-        self._view = view
+        self._view, self._problem = view, None
         self.draw()
 
     def named(self, row: PairRow) -> str:

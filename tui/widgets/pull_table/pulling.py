@@ -15,7 +15,7 @@ from core.errors import QAError
 from tui import clean
 from tui.asking import Asks
 from tui.widgets.pull_table.rows import Rows
-from tui.widgets.pull_table.source import Order, PageSource
+from tui.widgets.pull_table.source import Growing, Order, PageSource
 from tui.widgets.pull_table.window import PAGE, Window
 
 R = TypeVar("R")
@@ -90,7 +90,7 @@ class Pulling(Asks, Vertical, Generic[R]):
                 cursor, top = cursor + rows.aim - asked, top + rows.aim_top - (asked - line)
             rows.text, rows.order, self._stamp = answer.text, answer.order, answer.stamp
             rows.problem = ""
-            if self._wanted_key == keep:
+            if self._wanted_key == keep and (answer.place is not None or not self._still_comes()):
                 self._wanted_key = None
             rows.show(answer.window, cursor, top, news=not other)
             self.tell()
@@ -102,6 +102,11 @@ class Pulling(Asks, Vertical, Generic[R]):
             group="rows",
             failed=self._failed,
         )
+
+    def _still_comes(self) -> bool:
+        """Whether a row that is not there may be there later, and nobody has gone elsewhere."""
+        source = self.rows.source
+        return isinstance(source, Growing) and source.grows() and not self.rows.aim
 
     def _poll(self) -> None:
         """Look whether anything has changed, while the screen is in sight."""

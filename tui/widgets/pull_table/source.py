@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
+
+from core.errors import ChangedUnderYou
 
 R = TypeVar("R")
 
@@ -34,11 +38,46 @@ class PageSource(Protocol[R]):
     def index_of(self, key: str, order: Order, text: str) -> int | None: ...
 
 
+@runtime_checkable
+class Growing(Protocol):
+    """A source whose rows may still be coming in."""
+
+    def grows(self) -> bool:
+        """Whether more are on their way, as far as is known; instant."""
+
+    def whole(self) -> AbstractContextManager[Callable[[], bool]]:
+        """It stays open for as long as this is. Gives: whether all rows are there."""
+
+
 AT_ONCE = 2000  # rows, where all are read
+LOOK_S = 0.1
 
 
 def each_page(source: PageSource[R], order: Order, text: str) -> Iterator[Sequence[R]]:
-    """All rows that pass the filter, each page read from the last row of the one before."""
+    """All rows that pass the filter, each page read from the last row of the one before.
+
+    Of a list that still grows pages without a row, until it is whole. Raises ChangedUnderYou: of a list that
+    is whole other rows came than it has.
+    """
+    if not isinstance(source, Growing):
+        yield from _pages(source, order, text)
+        return
+    with source.whole() as complete:
+        while not complete():
+            yield ()
+            time.sleep(LOOK_S)
+        there, read = source.count(text), 0
+        for found in _pages(source, order, text):
+            read += len(found)
+            yield found
+        if read != there:
+            raise ChangedUnderYou(
+                f"the list has {there:,} rows, but {read:,} could be read; it is not written",
+                try_next="close the list, open it again and write it then",
+            )
+
+
+def _pages(source: PageSource[R], order: Order, text: str) -> Iterator[Sequence[R]]:
     offset, after = 0, ""
     while found := source.page(offset, AT_ONCE, order, text, after):
         yield found
