@@ -26,12 +26,14 @@ class LossWatch:
 
     All of them: a single step may be that high, for a batch of hard rows. The start is the mean of the
     first few, unless the rate blew those up as well. A run that had learned, and falls back behind where
-    it began, is found sooner than one that never did.
+    it began, is found sooner than one that never did. A run that goes on from an adapter begins near
+    nothing, and may leave that for a while: below HARMLESS nothing has run away.
     """
 
     FEW = 8
     ABOVE = 2.0  # times the start
     FALLEN_BACK = 1.25  # the same, for a run that had halved it
+    HARMLESS = 1.0  # nats a token
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=self.FEW)
@@ -50,7 +52,8 @@ class LossWatch:
             self._start = min(mean, self._last[0] + self._last[1])
         self._best = min(self._best, mean)
         learned = self._best < self._start / 2
-        if min(self._last) <= self._start * (self.FALLEN_BACK if learned else self.ABOVE):
+        limit = self._start * (self.FALLEN_BACK if learned else self.ABOVE)
+        if min(self._last) <= max(limit, self.HARMLESS):
             return None
         return Diverged(
             f"step {step}: the loss has exploded, {loss:.3g} after {self._best:.3g}",

@@ -43,6 +43,12 @@ def test_a_loss_that_runs_away_is_found_once_it_stays_there() -> None:
     assert watch([4.0, 4.0, *[90.0] * 8]) == [10]  # blown up at once
 
 
+def test_a_run_that_goes_on_from_an_adapter_may_leave_where_it_began() -> None:
+    low = [0.012, 0.03, 0.02, 0.06, 0.06, 0.05, 0.06, 0.052]
+    assert watch([*low, *[0.16, 0.18, 0.1, 0.51, 0.2, 0.3, 0.2, 0.3, 0.2, 0.1]]) == []
+    assert watch([*low, *[1.1] * 8]) == [16]
+
+
 @given(st.lists(st.floats(0.01, 5.0), min_size=1, max_size=60))
 def test_no_loss_within_the_first_ones_is_a_fault(losses: list[float]) -> None:
     assert watch([*[5.0] * LossWatch.FEW, *losses]) == []
