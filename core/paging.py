@@ -65,8 +65,8 @@ def page(
     """Rows `offset` to `offset + limit`; fewer at the end.
 
     after, before: key of the row that stands just before or just behind them, "" if that is not known.
-    Pages read each after the last row of the one before hold every row that stays as it is once,
-    whatever else is changed meanwhile.
+    Pages read each after the last row of the one before hold every row that stays as it is once, unless
+    that last row itself moves or goes meanwhile.
     """
     for key, backwards in ((after, False), (before, True)):
         found = _beside(read, listing, part, key, limit, backwards) if key else ()
