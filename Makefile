@@ -21,7 +21,7 @@ test: .venv/.dev ## every test; the few that fail once are run again alone, and 
 	@$(BIN)/qa model fetch smollm2-135m
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup || { [ $$? -eq 1 ] && \
 	echo "== once more, alone: real daemons on a crowded machine ==" && \
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 3; }
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 3 --snapshot-warn-unused; }
 
 check: .venv/.dev ## lint, types, and the walls between the floors
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

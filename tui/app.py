@@ -25,12 +25,12 @@ from tui import alone, clean, crash, notices, splits, theme
 from tui.acts import Acts
 from tui.asking import Asks
 from tui.bindings import EVERYWHERE, PLACES, bindings
-from tui.commands import DeskCommands
 from tui.desk.api import Desk, Overview
 from tui.desk.read_only import guarded
-from tui.jumps import INVITATION, Jumps
+from tui.jumps import INVITATION
 from tui.login import DialogPrompter
 from tui.opening import OpensSoon
+from tui.palette import InOrder
 from tui.preferences import Preferences
 from tui.present import when
 from tui.screens.base import DeskScreen
@@ -55,7 +55,7 @@ class ControlCentre(OpensSoon, Acts, Tells, Asks, App[None]):
     """`ControlCentre(desk).run()`; `clock` gives Unix seconds (fixed in tests)."""
 
     TITLE = "ACCESS QA Control"
-    COMMANDS = {DeskCommands, Jumps}  # noqa: RUF012
+    COMMANDS = {InOrder}  # noqa: RUF012
     MODES = {place.mode: _screen(place.mode) for place in PLACES}  # noqa: RUF012
     DEFAULT_MODE = "pilot"
     BINDINGS: ClassVar[list[BindingType]] = bindings(EVERYWHERE)

@@ -51,6 +51,15 @@ def test_no_two_jumps_share_a_word() -> None:
     assert all(jumps.parse(j.example) is not None for j in jumps.JUMPS)
 
 
+async def test_the_palette_begins_with_the_same_at_every_start(tmp_path: Path) -> None:
+    """Several sources would be asked in the order of their places in memory."""
+    async with running(tmp_path) as (app, pilot, _):
+        await settle(pilot)
+        assert len(app.COMMANDS) == 1 and not app.screen.COMMANDS
+        await press(pilot, "colon")
+        await until(pilot, lambda: "Pilot: run check" in shown(app))
+
+
 async def test_a_job_from_any_screen_and_back(tmp_path: Path) -> None:
     async with running(tmp_path) as (app, pilot, desk):
         await settle(pilot)
