@@ -1,7 +1,9 @@
 """A small question to the host over the helper's channel, as the app and commands ask it: through the link
 process; peer: exec over OpenSSH ControlMaster.
 
-Same jump host, same host, same machine, in turns. Needs a real OpenSSH server and client.
+Same jump host, same host, same machine. In turns, each of our calls comes right after a whole `ssh` has run
+and finds its caches cold, as one a second would; in blocks, both sides ask several times in a row, as a
+screen does that opens. Needs a real OpenSSH server and client.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from remote.hosts import Host
 
 CALLS = 60
+BLOCK = 15
 
 
 def run() -> Iterator[Figure]:
@@ -38,14 +41,19 @@ def run() -> Iterator[Figure]:
                 inside.append(_seconds(lambda: direct.call("ping")))
                 ours.append(_seconds(lambda: helper.call("ping")))
                 peer.append(_seconds(lambda: subprocess.run(ssh, check=True)))
+            blocks, peers = [], []
+            for _ in range(CALLS // BLOCK):
+                blocks += [_seconds(lambda: helper.call("ping")) for _ in range(BLOCK)]
+                peers += [_seconds(lambda: subprocess.run(ssh, check=True)) for _ in range(BLOCK)]
         disconnect(pair.host.name)
         subprocess.run(["ssh", "-F", str(config), "-O", "exit", "host"], check=True, stderr=-3)
-        for name, took in (
-            ("control call p50", ours),
-            ("the same, SSH in the process that asks", inside),
+        for name, took, against in (
+            ("control call p50, in blocks", blocks, peers),
+            ("control call p50, in turns with ssh", ours, peer),
+            ("the same, SSH in the process that asks", inside, peer),
         ):
             yield Figure(
-                name, "s", median(took), "ssh over ControlMaster", median(peer), 0.1, CALLS
+                name, "s", median(took), "ssh over ControlMaster", median(against), 0.1, CALLS
             )
 
 

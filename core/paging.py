@@ -7,14 +7,14 @@ keys are looked through for each page, and sorted as far as the page reaches.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core import filtering
+
 Read = Callable[[str, Sequence[Any]], Sequence[Any]]  # SQL and values → rows
 
-LONGEST_FILTER = 200  # characters of a filter that are read; SQLite takes no pattern of 50,000
 FAR = 1000  # rows; from here on it is worth while to count how far the end is
 
 
@@ -143,11 +143,7 @@ def _order(listing: Listing, part: Part) -> tuple[str, ...]:
 
 
 def _condition(listing: Listing, text: str) -> tuple[str, list[str]]:
-    parts, values = [f"({listing.where})"] if listing.where else [], [*listing.values]
-    for word in text[:LONGEST_FILTER].split() if listing.searched else ():
-        without = word.startswith("!") and len(word) > 1
-        like = "%" + re.sub(r"([%_\\])", r"\\\1", word[1:] if without else word) + "%"
-        some = " OR ".join(rf"ifnull({c}, '') LIKE ? ESCAPE '\'" for c in listing.searched)
-        parts.append(f"{'NOT ' if without else ''}({some})")
-        values += [like] * len(listing.searched)
-    return " AND ".join(parts) or "1", values
+    parts, values = filtering.condition(text, listing.searched)
+    if listing.where:
+        parts.insert(0, f"({listing.where})")
+    return " AND ".join(parts) or "1", [*listing.values, *values]

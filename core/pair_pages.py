@@ -2,7 +2,8 @@
 
 A snapshot is a manifest and contents by their hash, a file is lines: neither can give its row 200,000.
 A thread lays them out once, and what is there can be read while it works. The table of a snapshot or
-of an unchanged file is used again; all of it follows from them and may be removed at any time.
+of an unchanged file is used again; all of it follows from them, and what no running app reads may be
+removed at any time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from core import locations
+from core import in_use, locations
 from core.errors import Cancelled, DiskFull, EnvironmentProblem, QAError
 from core.paging import Listing
 
@@ -34,7 +36,6 @@ SHOWN = (
 BUNDLE = 2000  # rows
 KEPT = 4  # tables; one of 250,000 pairs takes about 120 MB
 BUSY_S = 30.0
-OLD_S = 86_400.0  # of what a killed process left
 _FORMAT = 1
 
 # place: where the whole pair is: its content hash, or "<offset> <bytes>" of its line
@@ -80,11 +81,19 @@ class State:
 
 
 class PairPages:
-    """One table. The first `state` or `rows` begins to lay it out; `close` stops that."""
+    """One table. The first `state` or `rows` begins to lay it out; `close` stops that.
 
-    def __init__(self, name: str, fill: Fill, written: tuple[int, int] | None = None) -> None:
-        """name: another one for other content.  written: of the file it is of, as `written` says."""
+    From then on until `close` it is in use, and no other app removes it.
+    """
+
+    def __init__(
+        self, name: str, fill: Fill, written: tuple[int, int] | None = None, passing: str = ""
+    ) -> None:
+        """name: another one for other content.  written: of the file it is of, as `written` says.
+        passing: a fault that may be mended elsewhere; a table with such a row is laid out anew.
+        """
         self.written = written
+        self._passing = passing
         self.path = folder() / f"{name}-{_FORMAT}.db"
         self._fill = fill
         self._state = State(0, 0.0, False)
@@ -94,6 +103,7 @@ class PairPages:
         self._begun = False
         self._readers = threading.local()
         self._where = self.path
+        self._let_go: Callable[[], object] = lambda: None
 
     def state(self) -> State:
         """Raises what stopped the laying out: QAError."""
@@ -123,34 +133,50 @@ class PairPages:
         return self._state
 
     def close(self) -> None:
+        """Nobody reads it any more."""
         self._stop.set()
+        if self._state.complete:
+            self._let_go()
 
     def _begin(self) -> None:
         with self._guard:
             if self._begun:
                 return
             self._begun = True
+            place = self.path.parent
             try:
-                if self._is_there():
-                    return
-                place = self.path.parent
                 place.mkdir(parents=True, exist_ok=True, mode=0o700)
-                _tidy(place)
-                self._where = place / f".{self.path.name}.{os.getpid()}.{time.time_ns()}.tmp"
+                with in_use.turn(place):
+                    if self._is_there():
+                        return
+                    _tidy(place)
+                    self._where = place / f".{self.path.name}.{os.getpid()}.{time.time_ns()}.tmp"
+                    self._hold(in_use.hold(self._where, new=True))
                 self._open_new()
             except (OSError, sqlite3.Error) as e:
                 self._problem = _problem(self.path, e)
                 return
         threading.Thread(target=self._lay_out, daemon=True, name="pair-pages").start()
 
+    def _hold(self, fd: int) -> None:
+        self._let_go = weakref.finalize(self, os.close, fd)
+
     def _is_there(self) -> bool:
-        if not self.path.exists():
+        try:
+            held = in_use.hold(self.path)
+        except FileNotFoundError:
             return False
         try:
             with contextlib.closing(sqlite3.connect(_uri(self.path), uri=True)) as db:
                 (count,) = db.execute("SELECT count(*) FROM pairs").fetchone()
+                sql = "SELECT count(*) FROM pairs WHERE fault <> '' AND fault = ?"
+                (doubtful,) = db.execute(sql, (self._passing,)).fetchone()
         except sqlite3.Error:  # e.g. cut off on a full disk: made again
+            doubtful = 1
+        if doubtful:
+            os.close(held)
             return False
+        self._hold(held)
         os.utime(self.path)
         self._state = State(count, 1.0, True)
         return True
@@ -179,6 +205,8 @@ class PairPages:
         except Exception as e:
             tmp.unlink(missing_ok=True)
             self._problem = e if isinstance(e, QAError) else _problem(tmp, e)
+        if self._stop.is_set():
+            self._let_go()
 
     def _told(self, db: sqlite3.Connection, rows: int, share: float) -> None:
         """A bundle is in: let readers have it."""
@@ -205,7 +233,7 @@ def of_snapshot(registry: Callable[[], Registry], dataset_version: str) -> PairP
             db.execute(_FROM_SNAPSHOT)
             told(len(some), some[-1][0] / max(1, total))
 
-    return PairPages(dataset_version, fill)
+    return PairPages(dataset_version, fill, passing="missing")
 
 
 def of_file(path: Path) -> PairPages:
@@ -271,17 +299,14 @@ def _bundles(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
 
 
 def _tidy(place: Path) -> None:
-    """The tables used last stay."""
-    now = time.time()
+    """The tables used last stay, and those that are read or laid out now."""
     found = []
     for path in place.iterdir():
         with contextlib.suppress(OSError):
             found.append((path.stat().st_mtime, path))
     whole = sorted((f for f in found if f[1].suffix == ".db"), reverse=True)[KEPT - 1 :]
-    left = [f for f in found if f[1].suffix == ".tmp" and now - f[0] > OLD_S]
-    for _, path in (*whole, *left):
-        with contextlib.suppress(OSError):
-            path.unlink()
+    left = [f for f in found if f[1].suffix == ".tmp"]
+    in_use.remove_unused(path for _, path in (*whole, *left))
 
 
 def _uri(path: Path) -> str:

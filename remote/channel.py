@@ -19,18 +19,14 @@ class ChannelDuplex:
         self._channel = channel
 
     def send(self, data: bytes) -> None:
-        if self._channel.gettimeout() is not None:
-            self._channel.settimeout(None)  # what recv set would hold for sending too
         try:
             channel_input.write(self._channel, data)
         except (OSError, EOFError, paramiko.SSHException) as e:
             raise _cut() from e
 
     def recv(self, timeout: float | None = None) -> bytes:
-        if self._channel.gettimeout() != timeout:
-            self._channel.settimeout(timeout)
         try:
-            data = self._channel.recv(1 << 17)
+            data = channel_input.read(self._channel, 1 << 17, timeout)
         except TimeoutError:
             raise
         except (OSError, EOFError, paramiko.SSHException) as e:

@@ -1,8 +1,8 @@
-"""Writing to a channel that the far side may close at any moment.
+"""Writing to a channel that the far side may close at any moment, while another thread reads it.
 
 paramiko builds a message under the channel's lock and sends it outside of it. If the far side's CLOSE is
 answered in between, our bytes (or our end of input) refer to a channel that is no more, and OpenSSH ends
-the whole connection for it. So here both happen under the lock, in the one function that touches
+the whole connection for it. So here both happen under the lock, in the one module that touches
 paramiko's insides; `tests/remote/test_channel_input.py` holds it to a real sshd.
 """
 
@@ -13,7 +13,8 @@ import time
 from typing import Any
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_DATA
+from paramiko.buffered_pipe import PipeTimeout
+from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_WINDOW_ADJUST
 
 BLOCK = 32768 - 512  # bytes: one packet of the inner connection then fits one packet of the outer
 REKEY_S = 60.0
@@ -31,6 +32,30 @@ def write(channel: paramiko.Channel, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[_under_lock(channel, left[:BLOCK]) :]
+
+
+def read(channel: Any, most: int, seconds: float | None) -> bytes:
+    """Bytes that came; b"" at the end. Raises TimeoutError, EOFError (no link).
+
+    paramiko keeps one timeout for both directions, so that of a reader would hold for who writes.
+    """
+    try:
+        data: bytes = channel.in_buffer.read(most, seconds)
+    except PipeTimeout:
+        raise TimeoutError from None
+    acknowledge(channel, len(data))
+    return data
+
+
+def acknowledge(channel: Any, size: int) -> None:
+    """So many bytes were taken: the far side may send as many more. Not in the transport's thread."""
+    room = channel._check_add_window(size)
+    if room > 0:
+        message = paramiko.Message()
+        message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
+        message.add_int(channel.remote_chanid)
+        message.add_int(room)
+        channel.transport._send_user_message(message)
 
 
 def end_input(channel: paramiko.Channel) -> None:

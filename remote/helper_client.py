@@ -8,8 +8,6 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Protocol
 
 from core.errors import (
@@ -29,6 +27,8 @@ from remote.agent_zip import agent_zip
 
 MAX_LINE = 1 << 25
 START_S = 30.0
+LONG = 1 << 16  # bytes; what is shorter finds room on the way in any case
+LOOKS = 16
 
 
 class Duplex(Protocol):
@@ -183,28 +183,30 @@ class _Rest:
 class HelperClient:
     """Questions to the helper. Any thread may ask; answers come back by number.
 
+    Whoever waits for an answer reads, one at a time and for all of them: an answer that a thread of its
+    own has read would wait for another one to wake.
     anew: another helper in the place of one whose files were removed from the host.
     """
 
-    def __init__(
-        self,
-        stream: Duplex,
-        on_heard: Callable[[], None] | None = None,
-        anew: Callable[[], HelperClient] | None = None,
-    ) -> None:
+    def __init__(self, stream: Duplex, anew: Callable[[], HelperClient] | None = None) -> None:
         self._stream = stream
-        self._on_heard = on_heard
         self._anew = anew
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, Future[Any]] = {}
-        self._lock = threading.Lock()
+        self._replies: dict[int, dict[str, Any] | None] = {}  # None: still to come
+        self._turn = threading.Condition(threading.Lock())
         self._send_lock = threading.Lock()
+        self._reads = False  # somebody does
         self._closed = False
-        self._thread = threading.Thread(target=self._read, name="helper-answers", daemon=True)
-        self._thread.start()
+        self._buffer = bytearray()
 
     @property
     def alive(self) -> bool:
+        """Also looks whether the end has come since the last answer; does not wait for it."""
+        for _ in range(LOOKS):
+            if self._closed or not self._takes_turn():
+                break
+            if not self._read(0.0):
+                break
         return not self._closed
 
     def call(self, op: str, *, timeout: float = 20.0, **values: Any) -> Any:
@@ -218,73 +220,104 @@ class HelperClient:
         return reply.get("ok")
 
     def _asked(self, op: str, timeout: float, values: dict[str, Any]) -> dict[str, Any]:
-        future: Future[Any] = Future()
         number = next(self._numbers)
-        with self._lock:
+        line = json.dumps({"id": number, "op": op, **values}).encode() + b"\n"
+        until = time.monotonic() + timeout
+        with self._turn:
             if self._closed:
                 raise _lost()
-            self._waiting[number] = future
-        line = json.dumps({"id": number, "op": op, **values}).encode() + b"\n"
+            self._replies[number] = None
         try:
+            if len(line) > LONG:  # the helper reads no further while nobody takes what it answers
+                threading.Thread(
+                    target=self._settle, args=(number, until), name="helper-answers", daemon=True
+                ).start()
             with self._send_lock:
                 self._stream.send(line)
-            return dict(future.result(timeout))
-        except (OSError, EOFError) as e:
-            if not isinstance(e, FutureTimeout):
-                self._end()
-                raise _lost() from e
-            raise RouteError(
-                f"the host did not answer {op!r} within {timeout:.0f} s",
-                try_next="it may be overloaded; try again",
-            ) from None
+            self._settle(number, until)
+            reply = self._replies[number]
+        except (LinkLost, OSError, EOFError) as e:
+            self._end()
+            raise _lost() from e
         finally:
-            with self._lock:
-                self._waiting.pop(number, None)
+            with self._turn:
+                self._replies.pop(number, None)
+        if reply is not None:
+            return reply
+        if self._closed:
+            raise _lost()
+        raise RouteError(
+            f"the host did not answer {op!r} within {timeout:.0f} s",
+            try_next="it may be overloaded; try again",
+        )
 
     def close(self) -> None:
         self._stream.close()
         self._end()
 
-    def _read(self) -> None:
-        buffer = bytearray()
-        try:
-            while data := self._stream.recv():
-                buffer += data
-                if b"\n" not in data:
-                    if len(buffer) > MAX_LINE:
+    def _settle(self, number: int, until: float) -> None:
+        """Until the answer is here, or does not come in time, or nobody wants it any more."""
+        while True:
+            with self._turn:
+                while True:
+                    left = until - time.monotonic()
+                    if self._closed or left <= 0 or self._replies.get(number, {}) is not None:
+                        return
+                    if not self._reads:
                         break
-                    continue
-                *lines, rest = bytes(buffer).split(b"\n")
-                buffer = bytearray(rest)
-                for line in lines:
-                    self._take(line)
-        except (QAError, OSError, EOFError):
-            pass
-        self._end()
+                    self._turn.wait(left)
+                self._reads = True
+            self._read(left)
 
-    def _take(self, line: bytes) -> None:
+    def _takes_turn(self) -> bool:
+        """False where another one reads."""
+        with self._turn:
+            if self._reads:
+                return False
+            self._reads = True
+            return True
+
+    def _read(self, seconds: float) -> bool:
+        """What comes first; for who has taken the turn, which ends here. False where nothing came."""
+        came = False
         try:
-            reply = json.loads(line)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(reply, dict):
-            return
-        if self._on_heard:
-            self._on_heard()
-        with self._lock:
-            number = reply.get("id")
-            future = self._waiting.pop(number, None) if isinstance(number, int) else None
-        if future is not None:
-            future.set_result(reply)
+            data = self._stream.recv(seconds)
+            came = bool(data) and self._take(data)
+            if not came:
+                self._end()
+        except TimeoutError:
+            pass
+        except (QAError, OSError, EOFError):
+            self._end()
+        finally:
+            with self._turn:
+                self._reads = False
+                self._turn.notify_all()
+        return came
+
+    def _take(self, data: bytes) -> bool:
+        """False if no answer is that long."""
+        self._buffer += data
+        if b"\n" not in data:
+            return len(self._buffer) <= MAX_LINE
+        *lines, rest = bytes(self._buffer).split(b"\n")
+        self._buffer = bytearray(rest)
+        for line in lines:
+            try:
+                reply = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            number = reply.get("id") if isinstance(reply, dict) else None
+            if isinstance(number, int):
+                with self._turn:
+                    if number in self._replies:
+                        self._replies[number] = reply
+        return True
 
     def _end(self) -> None:
-        with self._lock:
+        with self._turn:
             self._closed = True
-            waiting = list(self._waiting.values())
-            self._waiting.clear()
-        for future in waiting:
-            if not future.done():
-                future.set_exception(_lost())
+            self._turn.notify_all()
 
 
 def _gone(reply: dict[str, Any]) -> bool:

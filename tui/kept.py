@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
-from core import locations
+from core import in_use, locations
 from core.errors import EnvironmentProblem
 
 
@@ -45,17 +45,20 @@ def growing(folder: str, stem: str, ending: str, what: str) -> Iterator[Growing]
     tmp = place / f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.tmp"
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(tmp, "w", encoding="utf-8", errors="replace", newline="") as out:
+        with in_use.turn(place):
+            in_use.remove_unused(place.glob(".*.tmp"))  # of an app that was killed
+            fd = in_use.hold(tmp, new=True)
+        with open(fd, "w", encoding="utf-8", errors="replace", newline="") as out:
             file = Growing(out, path)
             yield file
             out.flush()
             os.fsync(out.fileno())
-        for n in count(2):
-            try:
-                os.link(tmp, file.path)  # unlike a rename, it never takes the place of another
-                break
-            except FileExistsError:
-                file.path = place / f"{stem}-{n}.{ending}"
+            for n in count(2):
+                try:
+                    os.link(tmp, file.path)  # unlike a rename, it never takes another's place
+                    break
+                except FileExistsError:
+                    file.path = place / f"{stem}-{n}.{ending}"
     except OSError as e:
         full = e.errno in (errno.ENOSPC, errno.EDQUOT)
         raise EnvironmentProblem(

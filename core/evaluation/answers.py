@@ -133,7 +133,7 @@ class AnswerLog:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):  # killed in the middle of a line: that answer is given again
             os.truncate(self.path, whole)
-        for number, line in enumerate(data[:whole].decode("utf-8").split("\n"), start=1):
+        for number, line in enumerate(_text(data[:whole], self.path).split("\n"), start=1):
             if line:
                 answer = _parse(line, f"{self.path}:{number}")
                 row = json.loads(line)
@@ -189,13 +189,18 @@ def read_meta(path: Path) -> dict[str, Any] | None:
 def _lines(path: Path) -> list[str]:
     try:
         # only \n ends a row: other line separators may stand inside a JSON string
-        return path.read_bytes().decode("utf-8-sig").split("\n")
+        return _text(path.read_bytes(), path).removeprefix("\ufeff").split("\n")
     except FileNotFoundError:
         raise UsageError(
             f"{path}: no such file", try_next="give a JSONL file of answers {id, answer}"
         ) from None
     except OSError as e:
         raise UsageError(f"{path}: cannot be read", why=str(e.strerror)) from e
+
+
+def _text(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError as e:
         raise UsageError(f"{path}: not UTF-8", why=str(e), try_next="save it as UTF-8") from None
 
@@ -213,15 +218,20 @@ def _parse(line: str, where: str) -> Answer:
         if not isinstance(row.get(name), str):
             raise UsageError(f"{where}: {name!r} is missing or no text", try_next=f"add {name!r}")
     latency = row.get("latency_s")
-    if latency is not None and not (
-        isinstance(latency, int | float) and math.isfinite(latency) and latency >= 0
-    ):
+    if latency is not None and not _is_time(latency):
         raise UsageError(f"{where}: 'latency_s' is not a number of seconds", try_next="drop it")
     tokens = row.get("tokens")
     return Answer(
         row["id"],
         row["answer"],
         None if latency is None else float(latency),
-        tokens if isinstance(tokens, int) else None,
+        tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None,
         str(row.get("finish") or ""),
     )
+
+
+def _is_time(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # an integer of JSON may have any number of digits, and no float holds it
+    return math.isfinite(value) and value >= 0 if isinstance(value, float) else 0 <= value < 1 << 53

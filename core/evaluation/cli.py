@@ -123,7 +123,11 @@ def _recognise(error: Exception, plan: Plan) -> QAError | None:
             why=str(error),
             try_next="free space and run again: every answer so far is kept",
         )
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)  # torch on a CPU: a RuntimeError
+    ):
         return EnvironmentProblem(
             "memory ran out while answering",
             why=str(error).splitlines()[0][:300] if str(error) else "",

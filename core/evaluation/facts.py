@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from core.evaluation.labels import (
     NAME_WITH_DIGIT,
@@ -15,6 +16,7 @@ from core.evaluation.labels import (
     content_words,
     denied,
     denies_something,
+    number_denied,
     opening_yes_no,
     padded,
 )
@@ -173,11 +175,14 @@ def _check_number(
         if not same_kind(fact, q, answer):
             continue
         if equal(fact, q):
-            return FactResult(fact.shown, True, str(q)), q
+            if number_denied(q, answer) == fact.negated:
+                return FactResult(fact.shown, True, str(q)), q
+            other = other or f"not {q}"
+            continue
         if not other and (not (fact.unit or fact.nouns) or says_so(fact, q)):
             other = str(q)
     for alias in fact.aliases:
-        if alias in phrase:
+        if alias in phrase and denied(alias, answer) == fact.negated:
             return FactResult(fact.shown, True, alias.strip()), None
     return FactResult(fact.shown, False, other), None
 
@@ -194,9 +199,17 @@ def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[
         said = opening_yes_no(answer.text)
         if said and said != expected.yes_no:
             out.append(f"says {said}, expected {expected.yes_no}")
-    unknown = [q for q in answer.quantities if q.value not in expected.known_values]
+    unknown = [
+        q
+        for q in answer.quantities
+        if q.value not in expected.known_values and not number_denied(q, answer)
+    ]
     if not unknown:
         return tuple(out)
+    for fact in expected.numbers:
+        right = _check_number(fact, answer, phrase)[1]
+        listed = _listed_with(right, answer) if right is not None else []
+        out += [f"says {q} or {right}" for q in listed if q in unknown and not equal(fact, q)][:1]
     for fact in (*expected.numbers, *expected.guards):
         if not fact.unit and not fact.nouns:
             continue
@@ -210,6 +223,30 @@ def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[
                 out.append(f"says {q} beside {right}")
                 break
     return tuple(dict.fromkeys(out))
+
+
+_BETWEEN = re.compile(r"\s*(?:,|,?\s*(or|and)\b)\s*")
+
+
+def _listed_with(right: Quantity, answer: Prepared) -> list[Quantity]:
+    """The other numbers of "40, 80, 160 or 512 GB": who lists all that it may be has not answered.
+
+    Two numbers with a comma or "and" between them are no such list ("in 2021, 512 GB").
+    """
+    said = answer.quantities
+    links = [
+        _BETWEEN.fullmatch(answer.text[a.start + len(a.literal) : b.start])
+        for a, b in pairwise(said)
+    ]
+    first = last = said.index(right)
+    while first and links[first - 1]:
+        first -= 1
+    while last < len(links) and links[last]:
+        last += 1
+    either = any(link is not None and link[1] == "or" for link in links[first:last])
+    if not either and last - first < 2:
+        return []
+    return [q for q in said[first : last + 1] if q is not right]
 
 
 def _elsewhere(expected: Expected, answer: Prepared, results: Sequence[FactResult]) -> bool:

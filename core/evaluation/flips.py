@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.paging import LONGEST_FILTER, Part
+from core import filtering
+from core.paging import Part
 
 Kind = Literal["regression", "invented", "improvement"]
 ORDERS = ("id", "category", "cause")
@@ -67,7 +68,7 @@ class Flips:
 
     def _chosen(self, part: Part) -> Sequence[Flip]:
         """text: words that each flip holds, `!word`: does not.  order: of ORDERS, else the own one."""
-        wanted = part.text[:LONGEST_FILTER].casefold().split()
+        wanted = part.text[: filtering.LONGEST].casefold().split()
         found = [flip for flip in self.all if _holds(flip, wanted)] if wanted else self.all
         if part.order in ORDERS:
             name = part.order

@@ -191,6 +191,24 @@ def denied(phrase: str, text: Prepared) -> bool:
     return found
 
 
+def number_denied(q: Quantity, text: Prepared) -> bool:
+    """ "does not have 512 GB"; not so "no more than 512 GB", "not all 512 GB" and "not just 512 GB"."""
+    # only what stands right before it is read: there may be a number in every other word of a megabyte
+    before = text.text[max(0, q.start - 80) : q.start]
+    if not _NEGATION.search(before):
+        return False
+    clause = words(_CLAUSE.split(before)[-1])[-4:]
+    at = next((n for n in reversed(range(len(clause))) if is_negator(clause[n])), None)
+    return at is not None and _STILL_SAID.isdisjoint(clause[at + 1 :])
+
+
+_STILL_SAID = frozenset(
+    stem(w)
+    for w in "more fewer less later longer greater higher exceed exceeding beyond above below until all "
+    "every each just only merely".split()
+)
+
+
 @lru_cache(maxsize=20_000)
 def _forbidden(text: str) -> re.Pattern[str]:
     """Finds the text as it stands, but not inside a longer word or number ("1.0" in "11.0")."""
@@ -236,6 +254,7 @@ def _number_fact(fact: NumberFact, wanted: Prepared, question_words: frozenset[s
         same = [q for q in wanted.quantities if q.value == float(fact["value"])]
         unitless = bool(same) and not any(q.unit for q in same)
         nouns = tuple(n for q in same[:1] for n in q.counted if n in COUNT_NOUNS)[-1:]
+    meant = [q for q in wanted.quantities if q.value == float(fact["value"])]
     return NumberLabel(
         shown=f"{fact['value']:,} {spelling}".strip(),
         value=float(fact["value"]),
@@ -245,6 +264,7 @@ def _number_fact(fact: NumberFact, wanted: Prepared, question_words: frozenset[s
         aliases=tuple(p for a in fact.get("aliases", []) if (p := _phrase(a))),
         named_in_question=(unit or "".join(nouns[-1:])) in question_words,
         unitless=unitless,
+        negated=bool(meant) and all(number_denied(q, wanted) for q in meant),
     )
 
 

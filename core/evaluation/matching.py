@@ -23,7 +23,8 @@ class NumberLabel:
 
     unit: a measured unit (a value of UNITS) or "".  nouns: what is counted, head noun last; () for
     a measured or a bare number.  unitless: a bare number that is no measure, so that "40 GB" is not
-    40 of something.  aliases: padded word strings accepted in its place.
+    40 of something.  aliases: padded word strings accepted in its place.  negated: the expected answer
+    itself says that it is not so.
     """
 
     shown: str
@@ -34,6 +35,7 @@ class NumberLabel:
     aliases: tuple[str, ...] = ()
     named_in_question: bool = False
     unitless: bool = False
+    negated: bool = False
 
 
 def same_kind(fact: NumberLabel, q: Quantity, answer: Prepared) -> bool:

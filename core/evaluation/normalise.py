@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 
 from core.evaluation.aliases import one_spelling
@@ -32,11 +33,10 @@ _CHARACTERS = str.maketrans(
         "\u201c": '"',
         "\u201d": '"',
         "\u00d7": "x",
-        "\u00ad": None,  # soft hyphen
-        "\u200b": None,  # zero-width space
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
     }
 )
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _THIN_SPACE = re.compile("[\u00a0\u2009\u202f](?<=\\d.)(?=\\d{3}(?!\\d))")
 # Patterns begin with the character they look for and look back from there: `re` then skips to it,
 # where a pattern that begins by looking back is tried at every character.
@@ -46,9 +46,13 @@ _BYTE_RATE = re.compile(r"\b([KMGTkmgt])B(?:/s|ps)\b")
 _LARGE = re.compile(r"[kKM](?<=\d.)\b")
 _TIMES_AFTER = re.compile(r"(\d) ?x(?=[ ]?[a-z]|[^\w]|$)")
 _TIMES_BEFORE = re.compile(r"x(?<!\wx) ?(?=\d)")
-_SCALED = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[ -]?(thousand|million|billion)s?\b")
+_SCALED = re.compile(
+    r"(?<![\w.])(\d{1,30}(?:\.\d{1,30})?)((?:[\s-]{0,3}(?:thousand|million|billion|trillion)s?\b){1,3})"
+)
+_SCALE = re.compile("(?:thous|milli|billi|trilli)")
 _DOLLARS = re.compile(r"\$ ?(\d+(?:\.\d+)?)")
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_POWERS = {"thous": 3, "milli": 6, "billi": 9, "trilli": 12}
 
 _SMALL = {
     word: n
@@ -67,21 +71,25 @@ _NUMBER_WORDS = re.compile(
 )
 
 _UNIT_SPELLINGS = {
+    "byte": "byte bytes",
     "kb": "kb kilobyte kilobytes",
     "mb": "mb mbyte mbytes megabyte megabytes",
     "gb": "gb gbs gbyte gbytes gigabyte gigabytes",
     "tb": "tb tbs tbyte tbytes terabyte terabytes",
     "pb": "pb pbs pbyte pbytes petabyte petabytes",
+    "eb": "eb ebs ebyte ebytes exabyte exabytes",
     "kib": "kib kibibyte kibibytes",
     "mib": "mib mebibyte mebibytes",
     "gib": "gib gibibyte gibibytes",
     "tib": "tib tebibyte tebibytes",
     "pib": "pib pebibyte pebibytes",
+    "eib": "eib exbibyte exbibytes",
     "mhz": "mhz megahertz",
     "ghz": "ghz gigahertz",
-    "gflops": "gf gflop gflops gigaflop gigaflops",
-    "tflops": "tf tflop tflops teraflop teraflops",
-    "pflops": "pf pflop pflops petaflop petaflops",
+    "gflops": "gf gflop gflops gflop/s gigaflop gigaflops gigaflop/s",
+    "tflops": "tf tflop tflops tflop/s teraflop teraflops teraflop/s",
+    "pflops": "pf pflop pflops pflop/s petaflop petaflops petaflop/s",
+    "eflops": "ef eflop eflops eflop/s exaflop exaflops exaflop/s",
     "hour": "hour hours hr hrs",
     "minute": "minute minutes min mins",
     "day": "day days",
@@ -98,9 +106,10 @@ UNITS |= {f"{p}{kind}/s": f"{p}{kind}/s" for p in "kmgt" for kind in ("bit", "b"
 
 # name → (family, size in the family's smallest unit)
 _FAMILIES: dict[str, tuple[str, float]] = {
-    **{f"{p}b": ("byte", 1000.0**n) for n, p in enumerate("kmgtp")},
-    **{f"{p}ib": ("binary byte", 1024.0**n) for n, p in enumerate("kmgtp")},
-    **{f"{p}flops": ("flops", 1000.0**n) for n, p in enumerate("gtp")},
+    "byte": ("byte", 0.001),
+    **{f"{p}b": ("byte", 1000.0**n) for n, p in enumerate("kmgtpe")},
+    **{f"{p}ib": ("binary byte", 1024.0**n) for n, p in enumerate("kmgtpe")},
+    **{f"{p}flops": ("flops", 1000.0**n) for n, p in enumerate("gtpe")},
     "mhz": ("hertz", 1.0),
     "ghz": ("hertz", 1000.0),
     **{f"{p}bit/s": ("bit rate", 1000.0**n) for n, p in enumerate("kmgt")},
@@ -143,9 +152,9 @@ def normalise(text: str) -> str:
     Bits and bytes are told apart by their capital before case is dropped: "Gb/s" → "gbit/s".
     Never fails; the empty text and texts without a letter are themselves.
     """
-    text = without_markers(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text))
+        text = unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text)).translate(_INVISIBLE)
+    text = without_markers(text)  # also one in wide or with invisible characters: no link, no claim
     if "](" in text:
         text = _LINK.sub(r"\1", text)
     text = _LINE_START.sub("", text) if "\n" in text or text[:1] in "#>-+• 0123456789" else text
@@ -241,9 +250,10 @@ def _spelled_number(match: re.Match[str]) -> str:
 
 
 def _scaled_number(match: re.Match[str]) -> str:
-    """ "2.01 million" → "2010000"; what no float holds to the last digit stays as it is."""
-    value = float(match[1]) * _SCALES[match[2]]
-    return f"{value:.15g}" if value < 1e14 else match[0]
+    """ "2.01 million" → "2010000", "500 million million" → fifteen digits."""
+    power = sum(_POWERS[scale] for scale in _SCALE.findall(match[2]))
+    value = f"{Decimal(match[1]).scaleb(power):f}"
+    return value.rstrip("0").rstrip(".") if "." in value else value
 
 
 def stem(word: str) -> str:

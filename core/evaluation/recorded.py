@@ -127,7 +127,8 @@ def _timed(row: Mapping[str, Any], where: str) -> Timed:
     if row.get("error"):
         return Timed(name, math.inf)
     if "due" in row and "last" in row:
-        return Timed(name, _seconds(row["last"], where) - _seconds(row["due"], where))
+        took = _seconds(row["last"], where) - _seconds(row["due"], where)
+        return Timed(name, _seconds(took, where))
     for field, scale in SCALES.items():
         if field in row:
             return Timed(name, scale * _seconds(row[field], where))

@@ -6,6 +6,7 @@ To be called before dataclasses and paramiko are imported, in a process that doe
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -29,10 +30,12 @@ PLACES = {
 
 def lean() -> None:
     """paramiko then gathers its parts as they are asked for, and runs no commands of ~/.ssh/config (invoke);
-    dataclasses do without the reader of source code that they write documentation with.
+    dataclasses do without the reader of source code that they write documentation with, and their methods
+    are compiled when they are first called.
     """
     sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
     _without_inspect()
+    _compiled_later()
     spec = PathFinder.find_spec("paramiko") if "paramiko" not in sys.modules else None
     if spec is not None and spec.origin and spec.submodule_search_locations:
         package = _Package("paramiko")
@@ -76,6 +79,29 @@ def _without_inspect() -> None:
         sys.modules["inspect"] = _Inspect("inspect")
         import_module("dataclasses")
         del sys.modules["inspect"]
+
+
+def _compiled_later() -> None:
+    """The methods of a dataclass are a dozen small programs, of which a link process runs a few."""
+    import dataclasses
+
+    create: Callable[..., Callable[..., Any]] | None = getattr(dataclasses, "_create_fn", None)
+    if create is None:
+        return  # a Python that compiles all of a class at once
+
+    def later(name: str, *how: Any, **more: Any) -> Callable[..., Any]:
+        true: Callable[..., Any] | None = None
+
+        def method(*values: Any, **named: Any) -> Any:
+            nonlocal true
+            if true is None:
+                true = create(name, *how, **more)
+            return true(*values, **named)
+
+        method.__name__ = name
+        return method
+
+    dataclasses._create_fn = later  # type: ignore[attr-defined]
 
 
 class _Inspect(ModuleType):

@@ -29,6 +29,7 @@ from remote.agent.frames import FrameError, pack, read_frame
 from remote.linking import requests
 from remote.linking.told import error_said, tell
 from remote.shared.greeting import hello
+from remote.shared.shortcut import Shortcut
 
 if TYPE_CHECKING:
     import paramiko
@@ -53,6 +54,7 @@ class Client:
         self._sending = threading.Lock()
         self._watches = False
         self._fds: list[int] = []
+        self._shortcut: Shortcut | None = None
         self._stream = cast(BinaryIO, sock.makefile("rb", buffering=1 << 16))
         self._thread = threading.Thread(target=self._serve, name="share-in", daemon=True)
 
@@ -108,7 +110,14 @@ class Client:
 
     def say(self, header: dict[str, Any], body: bytes = b"") -> None:
         with self._sending:
+            self._finish()
             self._sock.sendall(pack(header, body))
+
+    def _finish(self) -> None:
+        """The rest of what was said in part."""
+        if self._shortcut is not None and self._shortcut.rest:
+            rest, self._shortcut.rest = self._shortcut.rest, b""
+            self._sock.sendall(rest)
 
     def hear(self, seconds: float) -> bytes:
         """The body of the client's next frame. Raises EOFError, OSError, FrameError."""
@@ -146,6 +155,8 @@ class Client:
         channel = self._opened(asked)
         channel.settimeout(TICK_S)
         self.say({"ok": 1})
+        if self._shortcut is not None:
+            self._shortcut.open()
         out = threading.Thread(
             target=self._outward, args=(channel, sink), name="share-out", daemon=True
         )
@@ -170,10 +181,14 @@ class Client:
         until = time.monotonic() + requests.patience_of(asked)
         while True:
             try:
-                return _open(self._route, asked)
+                return _open(self._route, asked, self._shorten)
             except _Unsent as e:
                 if not requests.comes_back(self._route, until, self):
                     raise e.error from None
+
+    def _shorten(self, channel: paramiko.Channel) -> None:
+        if not self._fds:
+            self._shortcut = Shortcut(channel, self._sock, self._sending)
 
     def _close_fds(self) -> None:
         fds, self._fds = self._fds, []
@@ -233,6 +248,9 @@ class Client:
         try:
             for data in self._from(channel.recv, READ):
                 sink(data)
+                if self._shortcut is not None:
+                    self._shortcut.arrived(len(data))
+                    channel_input.acknowledge(channel, self._shortcut.passed())
             if channel.get_transport().is_active():
                 self.say({"eof": 1})
             if len(self._fds) == 2 and not self._ended.is_set():
@@ -260,6 +278,8 @@ class Client:
             try:
                 data = recv(most)
             except TimeoutError:
+                with self._sending:
+                    self._finish()
                 continue
             if not data:
                 return
@@ -279,8 +299,10 @@ class _Unsent(Exception):
         self.error = error
 
 
-def _open(route: Route, asked: dict[str, Any]) -> paramiko.Channel:
-    """Raises RouteError, LinkLost, _Unsent."""
+def _open(
+    route: Route, asked: dict[str, Any], before: Callable[[paramiko.Channel], None]
+) -> paramiko.Channel:
+    """before: given the channel of a command that is about to start. Raises RouteError, LinkLost, _Unsent."""
     if "tcp" in asked:
         from remote.tunnels import direct
 
@@ -297,6 +319,7 @@ def _open(route: Route, asked: dict[str, Any]) -> paramiko.Channel:
     except LinkLost as e:
         raise _Unsent(e) from e
     try:
+        before(channel)
         channel.exec_command("exec /bin/sh -c " + shlex.quote("exec " + shlex.join(argv)))
         # Something of no meaning after it: it ends the far side's wait for our acknowledgement.
         channel.get_transport().global_request("keepalive@openssh.com", wait=False)

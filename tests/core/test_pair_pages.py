@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,5 +116,94 @@ def test_only_the_tables_used_last_are_kept(
     for n in range(4):
         path = tmp_path / f"{n}.jsonl"
         path.write_text(json.dumps(make_pair(n).to_row()) + "\n")
-        pair_pages.of_file(path).wait()
+        pages = pair_pages.of_file(path)
+        pages.wait()
+        pages.close()
     assert len(list(pair_pages.folder().glob("*.db"))) == 2
+
+
+OTHER = """
+import sys, threading
+from core import pair_pages
+
+def fill(db, told):
+    row = ("x", "d", "s", "q", "a", "", "here")
+    db.execute("INSERT INTO pairs VALUES (1, ?, ?, ?, ?, ?, ?, ?)", row)
+    told(1, 0.5)
+    if sys.argv[1] == "half":
+        print("ready", flush=True)
+        sys.stdin.read()
+
+pages = pair_pages.PairPages("other", fill)
+pages.wait()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=["whole", "half"])
+def other_app(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """Another app of the same user that reads a table, or lays one out."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER, request.param],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as app:  # fmt: skip
+        assert app.stdout is not None and app.stdout.readline() == "ready\n"
+        yield app
+        app.kill()
+
+
+def test_what_another_app_uses_stays_until_that_app_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_app: subprocess.Popen[str]
+) -> None:
+    monkeypatch.setattr(pair_pages, "KEPT", 1)
+    (theirs,) = pair_pages.folder().iterdir()
+
+    def lay_one_out(name: str) -> None:
+        pages = pair_pages.PairPages(name, lambda db, told: told(0, 1.0))
+        pages.wait()
+        pages.close()
+
+    os.utime(theirs, (0, 0))
+    lay_one_out("mine")
+    assert theirs.exists(), "it is in use, however old"
+    other_app.kill()
+    other_app.wait(30)
+    lay_one_out("mine-too")
+    assert not theirs.exists(), "its owner is dead"
+
+
+def test_a_pair_that_was_missing_is_read_once_it_is_back(snapshot: tuple[Path, str]) -> None:
+    damaged = _of(snapshot)
+    damaged.wait()
+    damaged.close()
+    with contextlib.closing(sqlite3.connect(damaged.path)) as db:  # as from a registry with a gap
+        db.execute("UPDATE pairs SET fault = 'missing', question = '' WHERE n = 7")
+        db.commit()
+    mended = _of(snapshot)
+    mended.wait()
+    assert mended.rows("SELECT fault, question FROM pairs WHERE n = 7") == [("", "question 6?")]
+
+
+def test_leaving_while_somebody_waits_for_it_to_be_complete() -> None:
+    gate, reached, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def fill(db, told):  # type: ignore[no-untyped-def]
+        reached.set()
+        assert gate.wait(30)
+        told(0, 0.5)
+
+    pages = pair_pages.PairPages("left", fill)
+
+    def wait() -> None:
+        with pytest.raises(Cancelled):
+            pages.wait()
+        ended.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert reached.wait(30)
+    pages.close()
+    gate.set()
+    waiting.join(30)
+    assert ended.is_set()

@@ -36,6 +36,8 @@ def test_rows_round_trip(tmp_path: Path) -> None:
         ('{"id": "q", "answer": null}', "'answer'"),
         ('{"id": "q", "answer": "x", "latency_s": "fast"}', "latency_s"),
         ('{"id": "q", "answer": "x", "latency_s": NaN}', "latency_s"),
+        ('{"id": "q", "answer": "x", "latency_s": true}', "latency_s"),
+        ('{"id": "q", "answer": "x", "latency_s": 1' + "0" * 400 + "}", "latency_s"),
         ('{"id": "first", "answer": "again"}', "second answer"),
     ],
 )
@@ -140,3 +142,11 @@ def test_rows_tie_an_answer_to_its_wording(tmp_path: Path) -> None:
     log.add(Answer("q1", "x"), "What?", batch=4)
     row = json.loads((tmp_path / "a.jsonl").read_text())
     assert row["batch"] == 4 and len(row["question"]) == 16
+
+
+def test_a_log_that_something_else_wrote_into_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "base.jsonl"
+    AnswerLog(path, {"model": "m"}).close()
+    path.write_bytes(b'{"id": "q", "answer": "\xff"}\n')
+    with pytest.raises(UsageError, match=r"base\.jsonl: not UTF-8"):
+        AnswerLog(path, {"model": "m"})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +19,14 @@ import pytest
 
 from core import base_models, locations
 from core.errors import UsageError
-from core.evaluation import engine
+from core.evaluation import cli, engine
 from core.evaluation.engine import Plan
 from core.evaluation.gates import load_gates
 from core.evaluation.golden import GoldenQuestion
 from core.jobdir import EXIT_PREEMPTED, EventWriter, JobDir, JobSpec, read_events
+from core.training.environment import usable_cpus
 from tests.conftest import require
+from tests.evaluation.openai_server import Asked, OpenAIServer
 from tests.evaluation.parts import SOURCES, live, question, static_set, write_golden, write_rows
 
 QUESTIONS = [*static_set(9), live("d0"), question([["x"]], id="long", asked="word " * 300)]
@@ -189,7 +192,7 @@ def test_prompts_are_read_in_parts_and_the_answers_are_the_same(
     limits: dict[str, Any] = {"max_new_tokens": 16, "stop_ids": {10**6}, "pad_id": 0}
     whole = _tokens(decode.greedy(model.model, prompts, device="cpu", **limits))
     for most in (1, 60, 400):
-        monkeypatch.setattr(decode, "READ_TOKENS", most)
+        monkeypatch.setattr(decode, "READ_TOKENS_CPU", most)
         assert _tokens(decode.greedy(model.model, prompts, device="cpu", **limits)) == whole
 
 
@@ -433,15 +436,23 @@ def _job(plan: Plan, tmp_path: Path, **more: Any) -> JobDir:
     return JobDir(tmp_path / "jobs" / "eval-1").create(JobSpec("eval-1", "eval", argv, settings))
 
 
-def _start(job: JobDir) -> subprocess.Popen[str]:
+def _start(job: JobDir, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         job.spec().command,
         cwd=job.path,
-        env={**os.environ, "PYTHONPATH": str(locations.project_root())},
+        env={**os.environ, "PYTHONPATH": str(locations.project_root()), **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def _wait_for_lines(run: subprocess.Popen[str], file: Path, lines: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and run.poll() is None:
+        if file.exists() and file.read_bytes().count(b"\n") >= lines:
+            return
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
@@ -453,12 +464,8 @@ def test_a_job_that_is_stopped_or_killed_goes_on_where_it_was(plan: Plan, tmp_pa
     stops = ((signal.SIGTERM, EXIT_PREEMPTED, 5), (signal.SIGKILL, -signal.SIGKILL, 91))
     for how, code, at in stops:
         run = _start(job)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and run.poll() is None:
-            if answers.exists() and answers.read_bytes().count(b"\n") >= at:
-                run.send_signal(how)
-                break
-            time.sleep(0.01)
+        _wait_for_lines(run, answers, at)
+        run.send_signal(how)
         output, _ = run.communicate(timeout=60)
         assert run.returncode == code, output
         assert not (job.artifacts / "scores.json").exists()
@@ -476,6 +483,72 @@ def test_a_job_that_is_stopped_or_killed_goes_on_where_it_was(plan: Plan, tmp_pa
     assert set(events[-1]["systems"]) == {"base", "retrieval"}
     assert "preempted" in [e.get("name") for e in events]
     assert not any(e["kind"] == "unreadable" for e in events)
+
+
+@pytest.mark.slow
+def test_a_job_that_answers_side_by_side_stops_at_once_and_loses_nothing(
+    plan: Plan, tmp_path: Path
+) -> None:
+    many = [replace(q, id=f"{q.id}-{n}") for n in range(60) for q in QUESTIONS[:10]]
+    write_golden(plan.golden, many)
+    more = {"systems": ["base"], "probe": None, "batch_size": 60, "max_new_tokens": 32}
+    job = _job(plan, tmp_path, **more)
+    env = {"OMP_NUM_THREADS": "2"}  # two threads, where there are two cores
+    answers = job.artifacts / "answers" / "base.jsonl"
+    run = _start(job, env)
+    _wait_for_lines(run, answers, 40)  # more than are asked alone: threads are at work
+    run.send_signal(signal.SIGTERM)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == EXIT_PREEMPTED, output
+    assert not (job.artifacts / "scores.json").exists()
+    kept = answers.read_bytes()
+    assert kept.endswith(b"\n") and 40 <= kept.count(b"\n") < len(many)
+    run = _start(job, env)
+    output, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, output
+    assert answers.read_bytes().startswith(kept)
+    said = [json.loads(line) for line in answers.read_text("utf-8").splitlines()]
+    assert sorted(row["id"] for row in said) == sorted(q.id for q in many)  # each of them once
+    # a batch of 60 that two threads share is two of 30
+    assert max(row["batch"] for row in said) == (30 if usable_cpus() > 1 else 60)
+
+
+@pytest.mark.slow
+def test_what_was_measured_at_a_server_goes_into_a_job_and_onto_its_page(
+    plan: Plan, tmp_path: Path
+) -> None:
+    def tool(asked: Asked) -> None:
+        question = asked.body["params"]["arguments"]["query"]
+        content = [{"type": "text", "text": f"about {question}"}]
+        asked.handler.give(200, {"jsonrpc": "2.0", "id": 1, "result": {"content": content}})
+
+    call = tmp_path / "call.json"
+    params = {"name": "search", "arguments": {"query": "{question}"}}
+    call.write_text(
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    )
+    measured = tmp_path / "measured"
+    with OpenAIServer(tool) as server:
+        code = cli.main(
+            ["latency", "--golden", str(plan.golden), "--against", f"docs={server.url}",
+             "--against-body", str(call), "--rate", "40", "--seconds", "0.5", "--warmup", "1",
+             "--out", str(measured)]
+        )  # fmt: skip
+        assert code == 0
+        asked = [a.body["params"]["arguments"]["query"] for a in server.asked]
+    assert set(asked) <= {q.question for q in QUESTIONS}
+    (raw,) = (measured / "latency").iterdir()
+
+    job = _job(plan, tmp_path, mcp_latency=str(raw), systems=["retrieval", "tuned"], probe=None)
+    run = _start(job)
+    output, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, output
+    d = json.loads((job.artifacts / "scores.json").read_text("utf-8"))
+    tools = d["about"]["live_tools"]
+    assert tools["file"] == raw.name and tools["n"] == len(asked) - 1 and tools["failed"] == 0
+    assert tools["sha256"] == hashlib.sha256(raw.read_bytes()).hexdigest()
+    assert set(tools["differences"]) == {"retrieval", "tuned"}
+    assert "live tools" in (job.artifacts / "report.md").read_text("utf-8")
 
 
 def test_a_limit_keeps_questions_of_every_category() -> None:

@@ -223,3 +223,45 @@ def test_no_answer_breaks_the_check(answer: str) -> None:
     result = check(MEMORY, answer)
     assert len(result.results) == 1
     assert facts.unsupported(expect(MEMORY), Prepared(answer)) is not None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["It does not have 256 GB.", "No node has 256 GB.", "There isn't 256 GB of memory in a node."],
+)
+def test_a_number_that_is_denied_is_not_there(answer: str) -> None:
+    assert check(MEMORY, answer).missing == ("256 GB (says not 256 gb)",)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "No more than 256 GB.",
+        "Not all 256 GB are usable.",
+        "It is not shared: 256 GB.",
+        "It has no GPUs, but 256 GB.",
+        "It does not have 512 GB but 256 GB of memory.",
+    ],
+)
+def test_a_number_beside_a_negation_is_still_said(answer: str) -> None:
+    assert good(MEMORY, answer)
+
+
+def test_a_number_that_the_expected_answer_denies_must_be_denied() -> None:
+    q = question([number(256, "GB")], expected="No, a node does not have 256 GB.")
+    assert check(q, "A node does not have 256 GB.").all_there
+    assert not check(q, "A node has 256 GB.").all_there
+
+
+@pytest.mark.parametrize(
+    "answer", ["40, 80, 160 or 256 GB.", "128 or 256 GB", "64, 128 and 256 GB", "256 or 512 GB"]
+)
+def test_who_lists_what_it_may_be_has_not_answered(answer: str) -> None:
+    assert not good(MEMORY, answer)
+    bare = question([number(256, "")], expected="256")
+    assert not good(bare, answer.replace(" GB", ""))
+
+
+@pytest.mark.parametrize("answer", ["Since 2021, 256 GB.", "With 2 CPUs and 256 GB.", "256 GB."])
+def test_two_numbers_side_by_side_are_no_list(answer: str) -> None:
+    assert good(MEMORY, answer)

@@ -52,6 +52,7 @@ def test_forms_of_a_recording(tmp_path: Path, name: str, text: str) -> None:
         ("a.jsonl", "{", "a.jsonl:1: not JSON"),
         ("a.jsonl", "[1]", "not a JSON object"),
         ("a.jsonl", '{"latency_s": 1}\n{"id": "q"}', "a.jsonl:2: no latency in it"),
+        ("a.jsonl", '{"id": "q", "due": 2.0, "last": 1.5}', "a.jsonl:1: '-0.5' is no time"),
         ("a.jsonl", '{"latency_s": -1}', "is no time"),
         ("a.jsonl", '{"latency_s": true}', "is no time"),
         ("a.jsonl", '{"latency_s": NaN}', "is no time"),

@@ -278,9 +278,34 @@ sys.exit("no AttributeError")
 """
 
 
-def test_what_is_left_out_is_there_for_whoever_wants_it() -> None:
+LATER = """
+from remote.linking.lean import lean
+lean()
+import copy, dataclasses, pickle
+from remote.hops import Jump
+if hasattr(dataclasses, "_create_fn"):  # else this Python compiles a class's methods at once
+    assert Jump.__eq__.__code__ is Jump.__hash__.__code__, "compiled already"
+one, same, other = Jump("a", user="u"), Jump(address="a", port=22, user="u"), Jump("b")
+assert one == same != other and hash(one) == hash(same) and one != "a"
+assert repr(other).startswith("Jump(address='b', port=22, user=''"), repr(other)
+assert dataclasses.replace(one, port=1) == Jump("a", 1, "u")
+assert pickle.loads(pickle.dumps(one)) == copy.copy(one) == one
+for wrong, error in (
+    (lambda: setattr(one, "port", 1), dataclasses.FrozenInstanceError),
+    (lambda: Jump(), TypeError),
+):
+    try:
+        wrong()
+    except error:
+        continue
+    sys.exit("no error")
+"""
+
+
+@pytest.mark.parametrize("script", [LEAN, LATER], ids=["left out", "compiled later"])
+def test_what_is_left_out_is_there_for_whoever_wants_it(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {LEAN.strip()}"],
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {script.strip()}"],
         stderr=subprocess.PIPE,
         text=True,
         check=False,

@@ -27,6 +27,10 @@ def command(pairs: Path, out: Path, *overrides: str, processes: int = 2) -> list
     return starting.argv(spec)
 
 
+def finished(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, env=dict(os.environ), capture_output=True, text=True, timeout=120)
+
+
 def metrics(out: Path) -> list[dict[str, Any]]:
     return [e for e in jobdir.read_events(out / "events.jsonl")[0] if e["kind"] == "metric"]
 
@@ -107,3 +111,31 @@ def test_a_stop_of_one_is_a_checkpoint_of_both(
     ((step, path), *_) = checkpoints.steps(out / "checkpoints")
     assert checkpoints.fault(path) == "" and step == metrics(out)[-1]["step"]
     assert {"rng_state_0.pth", "rng_state_1.pth"} <= {p.name for p in path.iterdir()}
+
+
+def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
+    models: Path, pairs_file: Path, tmp_path: Path
+) -> None:
+    """SIGTERM to the starter, as a scheduler sends it: both stop at one checkpoint, and the resumed run
+    ends in the adapter, and the losses, of one that nothing interrupts."""
+    # "one" for the library too: what is compared is the resumption, not the order of sums in threads
+    sets = ["train.epochs=40", "train.batch_size=4", "train.checkpoint_every=10", "train.lr=0.01"]
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    done = finished(command(pairs_file, straight, *sets))
+    assert done.returncode == 0, done.stderr
+
+    child = subprocess.Popen(
+        command(pairs_file, stopped, *sets),
+        env=dict(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if "step  25/" in line:
+            break
+    child.send_signal(signal.SIGTERM)
+    rest, err = child.communicate(timeout=60)
+    print(rest, err, child.returncode)
+    assert 0

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from core.errors import NotFound
 from core.jobdir import JobSpec
@@ -16,22 +18,31 @@ from tests.openssh import OpenSSHPair
 from tests.remote.conftest import end_jobs
 from tests.ui.conftest import NARROW, press, running, shown, told, until
 from tests.ui.fakes import FakeDesk
+from tui.app import ControlCentre
 from tui.desk.api_work import Artifact, Why
 from tui.desk.work_desk import flat, tail
 from tui.desk.workbench import Workbench
+from tui.screens.jobs import JobsScreen
 from tui.widgets.confirm import Choose, Confirm
-from tui.widgets.lists import RowList
 from tui.widgets.log.view import LogView
+from tui.widgets.pull_table import PullTable
 
 RUNNING, FAILED = "train-20261122-141530-3f9a", "train-20261121-090000-01aa"
+
+
+async def choose(app: ControlCentre, pilot: Pilot[Any], job_id: str) -> None:
+    assert isinstance(app.screen, JobsScreen)
+    app.screen.show_job(job_id)
+    screen = app.screen
+    await until(pilot, lambda: screen.job is not None and screen._shown == job_id)
 
 
 async def test_running_first_then_the_ended_with_the_log_beside(tmp_path: Path) -> None:
     async with running(tmp_path) as (app, pilot, _):
         await press(pilot, "4")
         screen = shown(app)
-        assert screen.index(RUNNING) < screen.index("eval-20261122") and "Ended" in screen
-        assert app.screen.query_one(RowList).chosen == RUNNING
+        assert screen.index(RUNNING) < screen.index("eval-20261122")
+        assert app.screen.query_one(PullTable).chosen == RUNNING
         await until(pilot, lambda: app.screen.query_one(LogView).lines > 0)
 
 
@@ -40,7 +51,7 @@ async def test_a_known_failure_is_explained_and_leads_to_its_line(tmp_path: Path
         await press(pilot, "4")
         await press(pilot, "w")
         assert "nothing known was found" in told(app)
-        app.screen.query_one(RowList).choose(FAILED)
+        await choose(app, pilot, FAILED)
         await until(pilot, lambda: "The GPU ran out of memory." in shown(app))
         assert "Halve train.batch_size" in shown(app)
         (desk.root / FAILED / "output.log").write_text("a\nb\nc\nCUDA out of memory\nd\n")
@@ -58,7 +69,7 @@ async def test_stop_is_asked_and_resume_is_for_the_ended(tmp_path: Path) -> None
         await press(pilot, "y")
         await until(pilot, lambda: ("stop_job", RUNNING) in desk.calls)
         await until(pilot, lambda: "stopped" in shown(app))
-        app.screen.query_one(RowList).choose(FAILED)
+        await choose(app, pilot, FAILED)
         await press(pilot, "u")
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         await press(pilot, "y")
@@ -68,7 +79,7 @@ async def test_stop_is_asked_and_resume_is_for_the_ended(tmp_path: Path) -> None
 async def test_removing_says_what_goes_and_what_stays(tmp_path: Path) -> None:
     async with running(tmp_path, size=NARROW) as (app, pilot, desk):
         await press(pilot, "4")
-        app.screen.query_one(RowList).choose(FAILED)
+        await choose(app, pilot, FAILED)
         await press(pilot, "d")
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         assert "Its folder on the host goes" in shown(app)
@@ -76,6 +87,65 @@ async def test_removing_says_what_goes_and_what_stays(tmp_path: Path) -> None:
         await until(pilot, lambda: "folder on the host is removed" in told(app))
         await until(pilot, lambda: FAILED not in shown(app))
         assert ("work.remove", FAILED) in desk.calls
+
+
+async def test_the_list_is_sorted_filtered_and_shows_the_columns_that_are_wanted(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, size=NARROW) as (app, pilot, _):
+        await press(pilot, "4")
+        table = app.screen.query_one(PullTable)
+        await until(pilot, lambda: table.total == 4)
+        await press(pilot, "s")
+        await until(pilot, lambda: "by job" in table.state)
+        assert table.chosen == RUNNING, "the cursor stays on its job"
+        await press(pilot, "slash", *"FAILED", "enter")
+        await until(pilot, lambda: table.total == 1 and table.chosen == FAILED)
+        await until(pilot, lambda: app.screen.job is not None and app.screen.job.id == FAILED)
+        await press(pilot, "escape")
+        await until(pilot, lambda: table.total == 4)
+        await press(pilot, "c", "j", "space", "escape")
+        assert "state" in table.rows.hidden
+
+
+async def test_marked_jobs_that_have_ended_are_removed_with_one_question(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        remove = desk.work.remove
+
+        def refuse_one(job_id: str) -> tuple[str, ...]:
+            if job_id == FAILED:
+                raise NotFound("its folder cannot be removed")
+            return remove(job_id)
+
+        desk.work.remove = refuse_one  # type: ignore[method-assign]
+        await press(pilot, "4")
+        table = app.screen.query_one(PullTable)
+        await until(pilot, lambda: table.total == 4)
+        await press(pilot, "space")
+        assert table.marks == (RUNNING,)
+        await press(pilot, "d")
+        assert "none of the marked jobs has ended" in told(app)
+        await press(pilot, "space", "space", "space", "d")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        assert "Remove 3 jobs?" in shown(app) and FAILED in shown(app)
+        assert "1 marked that have not ended stay" in shown(app)
+        await press(pilot, "y")
+        await until(pilot, lambda: len(desk.rows) == 2)
+        await until(pilot, lambda: f"{FAILED}: its folder cannot be removed" in told(app))
+        await until(pilot, lambda: set(table.marks) == {RUNNING, FAILED})
+        assert table.total == 2 and set(desk.rows) == {RUNNING, FAILED}
+
+
+async def test_the_job_under_the_cursor_stays_when_another_starts(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "4")
+        table = app.screen.query_one(PullTable)
+        table.go_to_key(FAILED)
+        await until(pilot, lambda: table.chosen == FAILED)
+        desk._new("train", "another")
+        app.screen.reload()
+        await until(pilot, lambda: table.total == 5)
+        assert table.chosen == FAILED
 
 
 async def test_artifacts_are_listed_and_one_is_fetched(tmp_path: Path) -> None:
@@ -95,7 +165,7 @@ async def test_two_logs_are_merged(tmp_path: Path) -> None:
             (desk.root / name / "output.log").write_text(line + "\n")
         await press(pilot, "4", "b")
         assert "◆" in shown(app)
-        app.screen.query_one(RowList).choose(FAILED)
+        await choose(app, pilot, FAILED)
         await press(pilot, "b")
         log = app.screen.query_one(LogView)
         await until(pilot, lambda: log.lines == 2)
@@ -110,7 +180,7 @@ async def test_a_narrow_screen_zooms_to_the_log_and_back(tmp_path: Path) -> None
         assert app.screen.query_one("#log-pane").display
         await press(pilot, "escape")
         assert not app.screen.query_one("#log-pane").display
-        assert app.screen.query_one(RowList).has_focus
+        assert app.screen.query_one(PullTable).has_focus_within
 
 
 async def test_without_a_link_the_last_known_is_said_to_be_so(tmp_path: Path) -> None:
@@ -138,7 +208,7 @@ async def test_hostile_words_are_text(tmp_path: Path) -> None:
     )
     async with running(tmp_path, desk=desk) as (app, pilot, _):
         await press(pilot, "4")
-        app.screen.query_one(RowList).choose(FAILED)
+        await choose(app, pilot, FAILED)
         await until(pilot, lambda: "[bold red]x[/]" in shown(app))
         await press(pilot, "a")
         await until(pilot, lambda: isinstance(app.screen, Choose))

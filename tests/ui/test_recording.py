@@ -274,7 +274,7 @@ async def test_the_app_over_a_recording(tmp_path: Path) -> None:
         async with again.run_test(size=(120, 40), notifications=True) as pilot:
             await settle(pilot)
             await press(pilot, "4")
-            await until(pilot, lambda: "Running" in shown(again) and JOB in shown(again))
+            await until(pilot, lambda: f"● {JOB}" in shown(again))
             await until(pilot, lambda: "replay" in shown(again) and "0:00 of 10:0" in shown(again))
             await press(pilot, "x")
             await until(pilot, lambda: type(again.screen).__name__ == "Confirm")
@@ -283,7 +283,7 @@ async def test_the_app_over_a_recording(tmp_path: Path) -> None:
             await press(pilot, "escape")
             wall.now += 700
             await press(pilot, "f6", "f7")
-            await until(pilot, lambda: "Running" not in shown(again))
+            await until(pilot, lambda: f"● {JOB}" not in shown(again))
             assert "✘" in shown(again) and "10:0" in shown(again)
             await press(pilot, "f5")
             await until(pilot, lambda: "‖ replay" in shown(again))

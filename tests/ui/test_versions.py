@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from core.errors import Refused
 from tests.ui.conftest import NARROW, press, running, shown, until, write
+from tui.screens.evaluate_flips import FlipsScreen
+from tui.screens.version_compare import ComparePage
 from tui.widgets.confirm import Problem
+from tui.widgets.pull_table import PullTable
 
 OLD, NEW = "access-qa-v1.0.0", "access-qa-v1.1.0"
 
@@ -234,6 +240,33 @@ async def test_the_palette_goes_to_a_version_and_promotes_it(tmp_path: Path) -> 
         await press(pilot, "escape")
         await app.jump("versions", "at", "2026-11-21T16:00")
         await until(pilot, lambda: ("live_at", "2026-11-21T16:00") in desk.calls)
+
+
+@pytest.mark.parametrize("size", [NARROW, (200, 60)])
+async def test_every_changed_answer_of_a_comparison_can_be_read(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with running(tmp_path, size=size) as (app, pilot, desk):
+        compare = desk.compare
+
+        def many(a: str, b: str) -> dict[str, Any]:
+            found = compare(a, b)
+            (flip,) = found["flips"]["regressions"]
+            worse = [{**flip, "id": f"rs-{n:03}"} for n in range(30)]
+            return {**found, "flips": {"regressions": worse, "improvements": []}}
+
+        desk.compare = many  # type: ignore[method-assign]
+        await press(pilot, "6")
+        await until(pilot, lambda: app.screen.query_one(PullTable).total)
+        await press(pilot, "space", "space", "m")
+        await until(pilot, lambda: isinstance(app.screen, ComparePage))
+        body = app.screen.query_one("#body")
+        assert body.size.width > (110 if size[0] == 200 else 60), "it uses the room"
+        await press(pilot, "f")
+        await until(pilot, lambda: isinstance(app.screen, FlipsScreen))
+        await until(pilot, lambda: app.screen.query_one(PullTable).total == 30)
+        await press(pilot, "escape")
+        assert isinstance(app.screen, ComparePage)
 
 
 async def test_space_marks_two_and_m_compares_them(tmp_path: Path) -> None:

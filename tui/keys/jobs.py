@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tui.keys import Key, table
+from tui.keys.pull_table import inside
 
-JOBS = table(
+MAIN = table(
     "jobs",
     Key("enter", "open_log", "log", "Go to the log of the highlighted job", bound=False),
     Key(
@@ -42,7 +43,7 @@ JOBS = table(
         "d",
         "remove",
         "remove",
-        "Remove it on the host; what is mirrored here stays",
+        "Remove it, or the marked ones, on the host; what is mirrored here stays",
         command="qa jobs rm",
         writes=True,
     ),
@@ -59,3 +60,5 @@ JOBS = table(
         writes=True,
     ),
 )
+
+JOBS = (*MAIN, *inside("jobs"))

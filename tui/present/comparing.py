@@ -14,6 +14,8 @@ from tui.present.words import field, rows, text
 SHARES = ("accuracy", "citation_presence", "citation_precision", "fabricated", "deferral",
           "false_refusal", "wrong_but_cited")  # fmt: skip
 
+SHOWN = 20  # answers a side; the list of them has all
+
 
 def page(found: Mapping[str, Any], width: int = 88) -> Text:
     """From version_views.compare: b against a, regressions before improvements."""
@@ -25,6 +27,12 @@ def page(found: Mapping[str, Any], width: int = 88) -> Text:
     _data(out, found)
     _settings(out, found)
     return out
+
+
+def changed(found: Mapping[str, Any]) -> int:
+    """Answers that are right in one of the versions alone."""
+    flips = field(found, "flips") or {}
+    return len(rows(flips, "regressions")) + len(rows(flips, "improvements"))
 
 
 def _head(out: Text, title: str) -> None:
@@ -46,7 +54,7 @@ def _answers(out: Text, found: Mapping[str, Any], width: int) -> None:
     out.append(f" of {words.count(found.get('n'))}; p = {words.measured(found.get('p_value'))}"
                " (exact McNemar)\n")  # fmt: skip
     for sign, role, some in (("✘", "bad", worse), ("✔", "ok", better)):
-        for flip in some[:20]:
+        for flip in some[:SHOWN]:
             name = clean.line(field(flip, "id"), 30)
             out.append(f"{sign} {name}  ", role)
             out.append(f"{clean.line(field(flip, 'question'), max(20, width - 36))}\n")
@@ -54,8 +62,8 @@ def _answers(out: Text, found: Mapping[str, Any], width: int) -> None:
                 words.hang(f"was: {clean.line(field(flip, 'before'), 240)}", width, 4), "dim"
             )
             out.append(words.hang(f"now: {clean.line(field(flip, 'after'), 240)}", width, 4))
-        if len(some) > 20:
-            out.append(f"  … and {len(some) - 20} more\n", "dim")
+        if len(some) > SHOWN:
+            out.append(f"  … and {len(some) - SHOWN} more: f shows all\n", "dim")
     out.append("\n")
 
 

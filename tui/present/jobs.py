@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
@@ -13,6 +13,8 @@ from tui.desk.api_work import About, Artifact
 from tui.feed import Facts
 from tui.present import words
 from tui.present.words import text
+from tui.widgets.pull_table import InMemory
+from tui.widgets.pull_table.columns import Cell, Column
 
 
 def row(job: JobRow, width: int, *, now: float) -> Text:
@@ -195,38 +197,92 @@ def _time(job: JobRow, eta: float | None, now: float) -> Text:
 # -- the Jobs screen
 
 
-GROUPS = (
-    ("Running", ("running", "starting", "stopping")),
-    ("Queued", ("queued",)),
-    ("Ended", ()),
-)
+EMPTY = "No job yet: s on screen 3 starts one."
+BESIDE = "◆ "  # its log is to be merged with another's
 
 
-def grouped(rows: Sequence[JobRow]) -> list[tuple[str, list[JobRow]]]:
-    """(heading, jobs) of those groups that have any, newest first as given."""
-    left = list(rows)
-    out = []
-    for name, states in GROUPS:
-        mine = [j for j in left if j.status in states] if states else left
-        left = [j for j in left if j not in mine]
-        if mine:
-            out.append((name, mine))
+def source(rows: Sequence[JobRow]) -> InMemory[JobRow]:
+    """rows: newest first. The running first, then the queued, then those that have ended."""
+    placed = sorted(rows, key=lambda j: (j.status not in jobdir.ACTIVE, j.status == jobdir.QUEUED))
+    return InMemory(
+        placed,
+        key=lambda j: j.id,
+        said=lambda j: " ".join(
+            (j.id, j.routine, j.status, _where(j), j.reason, j.note, words.moment(_began(j)))
+        ),
+        sorts={
+            "job": lambda j: j.id,
+            "state": lambda j: (j.status not in jobdir.ACTIVE, j.status),
+            "when": lambda j: j.ended_at or _began(j) or 0.0,
+            "began": lambda j: _began(j) or 0.0,
+            "ran": lambda j: -1.0 if j.elapsed_s is None else j.elapsed_s,
+            "exit": lambda j: -1 if j.exit_code is None else j.exit_code,
+            "where": _where,
+            "why": lambda j: j.reason or j.note,
+        },
+    )
+
+
+def columns(
+    beside: Callable[[], str | None], now: Callable[[], float]
+) -> tuple[Column[JobRow], ...]:
+    """beside: the job whose log is to be merged with another's.  now: Unix seconds."""
+
+    def name(job: JobRow) -> Cell:
+        shape, role = words.state(job.status)
+        mark = (BESIDE, "accent") if job.id == beside() else ("", "")
+        return [mark, (f"{shape} ", role), (job.id, "")]
+
+    def when(job: JobRow) -> Cell:
+        if job.status in jobdir.ACTIVE:
+            share = "…" if job.progress is None else words.percent(job.progress)
+            return [(share, words.state(job.status)[1])]
+        if job.ended_at is None:
+            return ""
+        return [(words.ago(max(0.0, now() - job.ended_at)) + " ago", "dim")]
+
+    def quiet(value: Callable[[JobRow], str]) -> Callable[[JobRow], Cell]:
+        return lambda job: [(value(job), "dim")]
+
+    def ran(job: JobRow) -> str:
+        return "" if job.elapsed_s is None else words.duration(job.elapsed_s)
+
+    return (
+        Column("job", "job", name, 0, least=28, most=60),
+        Column("state", "state", lambda j: [(j.status, words.state(j.status)[1])], 2, least=9, most=10),
+        Column("when", "done", when, 1, least=8, most=12, right=True, descending=True),
+        Column("began", "began", quiet(lambda j: words.moment(_began(j))), 3, least=16, descending=True),
+        Column("ran", "ran", quiet(ran), 4, least=6, right=True, descending=True),
+        Column("exit", "exit", quiet(lambda j: "" if j.exit_code is None else str(j.exit_code)), 6,
+               right=True, descending=True),
+        Column("where", "where", quiet(_where), 5, least=6, most=24),
+        Column("why", "why", quiet(lambda j: j.reason or j.note), 7, least=12, most=60),
+    )  # fmt: skip
+
+
+def _began(job: JobRow) -> float | None:
+    return job.started_at or job.submitted_at
+
+
+def _where(job: JobRow) -> str:
+    return f"Slurm {job.scheduler_id}" if job.scheduler_id else job.host
+
+
+def removal(gone: Sequence[JobRow], kept: int) -> Text:
+    """What is asked before jobs are removed. kept: of the marked ones, those that have not ended."""
+    names = [clean.line(job.id, 80) for job in gone[:8]]
+    out = text(("\n".join(names), "strong"))
+    if len(gone) > len(names):
+        out.append(f"\nand {len(gone) - len(names)} more", "strong")
+    whose, folders = ("Its", "folder") if len(gone) == 1 else ("Their", "folders")
+    goes = "goes" if len(gone) == 1 else "go"
+    out.append(
+        f"\n{whose} {folders} on the host {goes}, checkpoints too."
+        " Log and results mirrored here stay."
+    )
+    if kept:
+        out.append(f"\n{kept} marked that have not ended stay as they are.", "warn")
     return out
-
-
-def heading(name: str, count: int, width: int) -> Text:
-    return words.join(text((name, "title")), text((str(count), "dim")), width)
-
-
-def listed_row(job: JobRow, marked: bool, width: int, *, now: float) -> Text:
-    """As `row`, with when it began, its run time and its exit code where there is room."""
-    drawn = row(job, max(20, width - (30 if width >= 76 else 0) - 2), now=now)
-    out = Text.assemble(text(("◆ " if marked else "  ", "accent")), drawn, end="")
-    if width >= 76:
-        began = words.moment(job.started_at or job.submitted_at)
-        ran = words.duration(job.elapsed_s) if job.elapsed_s is not None else ""
-        out.append(f"  {began:>16} {ran:>9}", "dim")
-    return words.fit(out, width)
 
 
 def about(job: JobRow, found: About | None, width: int) -> Text:

@@ -11,9 +11,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import OptionList, Static
+from textual.widgets import Static
 
 from core import jobdir
+from core.errors import QAError
 from tui import clean
 from tui.bindings import JOBS, bindings
 from tui.desk.api import JobRow
@@ -22,9 +23,9 @@ from tui.present import jobs
 from tui.present.words import text
 from tui.screens.base import DeskScreen
 from tui.widgets.confirm import Choose, Confirm
-from tui.widgets.lists import Row, RowList
 from tui.widgets.log.view import LogView
 from tui.widgets.pane import Pane
+from tui.widgets.pull_table import PullTable
 
 
 class JobsScreen(DeskScreen):
@@ -39,6 +40,7 @@ class JobsScreen(DeskScreen):
         self.beside: str | None = None
         self._shown: str | None = None  # whose details are shown
         self._merged = False  # its log is shown beside another's
+        self._to_show = ""  # as soon as it is listed
 
     @property
     def there(self) -> WorkDesk:
@@ -48,7 +50,11 @@ class JobsScreen(DeskScreen):
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 with Pane(id="list-pane"):
-                    yield RowList(id="list", empty="The jobs are loading…")
+                    yield PullTable(
+                        jobs.columns(lambda: self.beside, lambda: self.centre.clock()),
+                        empty=jobs.EMPTY,
+                        id="list",
+                    )
                 with Pane(id="about-pane"), VerticalScroll(id="scroll"):
                     yield Static(id="about")
             with Pane(id="log-pane"):
@@ -58,8 +64,12 @@ class JobsScreen(DeskScreen):
         self.query_one("#list-pane", Pane).title("jobs")
         self.query_one("#about-pane", Pane).title("about it")
         self.query_one("#log-pane", Pane).title("output.log")
-        self.query_one("#list").focus()
+        self.table.focus()
         self.set_interval(2.0, self._poll)
+
+    @property
+    def table(self) -> PullTable[JobRow]:
+        return self.query_one("#list", PullTable)
 
     # what is shown
 
@@ -71,39 +81,42 @@ class JobsScreen(DeskScreen):
             self.ask(self.there.listed, self._came, group="jobs-poll", poll=True)
 
     def _came(self, listed: Listed) -> None:
-        self.listed = listed
+        before, self.listed = self.listed, listed
+        table, there = self.table, {job.id for job in listed.rows}
+        for gone in set(table.marks) - there:
+            table.mark(gone, on=False)
+        if before is None or before.rows != listed.rows:
+            table.show(jobs.source(listed.rows))
+        if self._to_show in there:
+            table.go_to_key(self._to_show)
+            self._to_show = ""
         self.redraw()
         self.keys_changed()
 
     def redraw(self) -> None:
-        listed = self.listed
-        if listed is None:
+        if self.listed is None:
             return
-        now = self.centre.clock()
-        drawn: list[Row] = []
-        for name, mine in jobs.grouped(listed.rows):
-            drawn.append((None, partial(jobs.heading, name, len(mine))))
-            drawn += [
-                (j.id, partial(jobs.listed_row, j, j.id == self.beside, now=now)) for j in mine
-            ]
-        if not drawn:
-            drawn = [(None, lambda width: text(("No job yet: s on screen 3 starts one.", "dim")))]
-        self.query_one("#list", RowList).fill(drawn)
-        said = "as last known: no link" if self.no_route() else clean.line(listed.problem, 60)
-        self.query_one("#list-pane", Pane).subtitle(said or f"{len(listed.rows)} in all")
+        self.table.rows.forget(widths=False)  # how long ago something was is another time now
+        said = "as last known: no link" if self.no_route() else clean.line(self.listed.problem, 60)
+        self.query_one("#list-pane", Pane).subtitle(said or self.table.state)
         self._draw_about()
+
+    @on(PullTable.Told)
+    def told(self) -> None:
+        self.redraw()
 
     @property
     def job(self) -> JobRow | None:
-        chosen = self.query_one("#list", RowList).chosen
-        rows = self.listed.rows if self.listed else ()
-        return next((j for j in rows if j.id == chosen), None)
+        return self.table.row
 
     def show_job(self, job_id: str) -> None:
         """Highlight a job; its log and details follow."""
-        self.query_one("#list", RowList).choose(job_id)
+        if self.listed is not None and any(job.id == job_id for job in self.listed.rows):
+            self.table.go_to_key(job_id)
+        else:
+            self._to_show = job_id
 
-    @on(OptionList.OptionHighlighted, "#list")
+    @on(PullTable.RowHighlighted)
     def highlighted(self) -> None:
         job = self.job
         if job is not None and job.id != self._shown:
@@ -153,6 +166,10 @@ class JobsScreen(DeskScreen):
         active = job.status in jobdir.ACTIVE
         if action in ("stop", "kill") and not active:
             return f"it has ended: {job.status}"
+        if action == "remove" and self.table.marks:
+            if all(j.status in jobdir.ACTIVE for j in self.meant):
+                return "none of the marked jobs has ended: x stops one first"
+            return self.no_route()
         if action in ("resume", "remove") and active:
             return f"it is {job.status}: x stops it first"
         if action == "resume" and job.status == "succeeded":
@@ -167,7 +184,7 @@ class JobsScreen(DeskScreen):
 
     # the log
 
-    @on(OptionList.OptionSelected, "#list")
+    @on(PullTable.RowSelected)
     def action_open_log(self) -> None:
         if not self.wide:
             self.add_class("-zoom")
@@ -176,15 +193,15 @@ class JobsScreen(DeskScreen):
     def action_zoom(self) -> None:
         self.toggle_class("-zoom")
         zoomed = self.has_class("-zoom")
-        (self.query_one(LogView) if zoomed else self.query_one("#list")).focus()
+        (self.query_one(LogView) if zoomed else self.table).focus()
 
     def go_back(self) -> bool:
         if self.has_class("-zoom"):
             self.action_zoom()
             return True
-        if self.query_one("#list").has_focus:
+        if self.table.rows.has_focus:
             return False
-        self.query_one("#list").focus()
+        self.table.focus()
         return True
 
     def action_why_line(self) -> None:
@@ -254,12 +271,27 @@ class JobsScreen(DeskScreen):
             said = "A new job with the same settings and inputs, from the beginning."
             self._sure("Run again?", said, "runs it again", self.there.rerun, danger=False)
 
+    @property
+    def meant(self) -> list[JobRow]:
+        """The marked jobs, else the highlighted one."""
+        marked = set(self.table.marks)
+        rows = self.listed.rows if self.listed else ()
+        return [j for j in rows if j.id in marked] if marked else [self.job] if self.job else []
+
     def action_remove(self) -> None:
-        if not self.refused("remove"):
-            said = (
-                "Its folder on the host goes, checkpoints too. Log and results mirrored here stay."
-            )
-            self._sure("Remove?", said, "removes it", self.there.remove, danger=True)
+        if self.refused("remove"):
+            return
+        ended = [job for job in self.meant if job.status not in jobdir.ACTIVE]
+        names = [job.id for job in ended]
+
+        def do(yes: bool | None) -> None:
+            if yes:
+                self.ask(lambda: _each(self.there.remove, names), self._did, group="act")
+
+        title = "Remove?" if len(names) == 1 else f"Remove {len(names)} jobs?"
+        verb = "removes it" if len(names) == 1 else "removes them"
+        body = jobs.removal(ended, len(self.meant) - len(ended))
+        self.app.push_screen(Confirm(title, body, verb=verb, danger=True), do)
 
     # artifacts
 
@@ -287,3 +319,19 @@ class JobsScreen(DeskScreen):
         body = text((clean.line(job_id, 80), "strong"), " left; ✔ is here, ○ only on the host")
         rows = [(a.name, jobs.artifact_row(a)) for a in found]
         self.app.push_screen(Choose("Artifacts", body, rows), fetch)
+
+
+def _each(act: Callable[[str], tuple[str, ...]], names: list[str]) -> tuple[str, ...]:
+    """Do it to each of them; one that fails keeps none of the others back.
+
+    What was done and what failed, in words.  Raises QAError: the only one failed.
+    """
+    said: list[str] = []
+    for name in names:
+        try:
+            said += act(name)
+        except QAError as e:
+            if len(names) == 1:
+                raise
+            said.append(clean.line(f"▲ {name}: {e.what}", 300))
+    return tuple(said)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tui import clean
-from tui.present import comparing, moments, versions, words
+from tui.present import moments, versions, words
 from tui.present.versions import ENVIRONMENTS
 from tui.present.words import text
 from tui.widgets.confirm import Ask, Choose, Confirm, Page
@@ -112,11 +112,13 @@ def _ask_approval(screen: VersionsScreen, name: str, environment: str) -> None:
 
 
 def compare(screen: VersionsScreen, a: str, b: str) -> None:
-    def show(found: dict[str, Any]) -> None:
-        page = comparing.page(found, min(88, screen.app.size.width - 8))
-        screen.app.push_screen(Page("Two versions", page))
+    from tui.screens.version_compare import ComparePage
 
-    screen.ask(lambda: screen.desk.compare(a, b), show, group="compare")
+    screen.ask(
+        lambda: screen.desk.compare(a, b),
+        lambda found: screen.app.push_screen(ComparePage(found)),
+        group="compare",
+    )
 
 
 def look_back(screen: VersionsScreen) -> None:
