@@ -311,6 +311,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
+    if options.steps <= WARM:
+        parser.error(
+            f"--steps {options.steps}: the first {WARM} are not timed, so {WARM + 1} at least"
+        )
     for figure in run(options.steps, options.rounds, options.rows, options.dtype):
         print(figure.as_json() if options.json else figure.as_text(), flush=True)
 

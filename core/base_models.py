@@ -135,7 +135,9 @@ def _missing(name: str, given: Path, path: Path) -> MissingComponent:
     why, how = f"looked at {given}", f"run `qa model fetch {name}`"
     if path != given:
         why += f" and at {path}"
-    if name not in NAMES:
+    if given.is_absolute():
+        how = "name a directory that holds a model: config.json, its tokenizer, *.safetensors"
+    elif name not in NAMES:
         how = f"download it (`hf download {repository} --local-dir {path}`), or name its directory"
     if repository.startswith(GATED):
         if not _has_token():

@@ -13,9 +13,12 @@ from core.errors import SettingsError
 
 
 class Settings(BaseModel):
-    """Base of every settings model: unknown keys are refused, values do not change afterwards."""
+    """Base of every settings model: unknown keys are refused, values do not change afterwards, numbers
+    are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 # libyaml's parser where PyYAML was built with it: ten times faster, same events
@@ -41,7 +44,10 @@ def load(path: Path, model: type[M], *, key: str | None = None) -> M:
 
 
 def read_yaml(path: Path) -> tuple[Any, dict[Loc, int]]:
-    """The plain data of a YAML file, and the line (from 1) of each key and item."""
+    """The plain data of a YAML file, and the line (from 1) of each key and item.
+
+    Raises SettingsError: unreadable, not YAML, a key that stands twice.
+    """
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -62,24 +68,37 @@ def read_yaml(path: Path) -> tuple[Any, dict[Loc, int]]:
         ) from e
     lines: dict[Loc, int] = {}
     if node is not None:
-        _mark(node, (), lines)
+        _mark(node, (), lines, str(path))
     return data, lines
+
+
+def refuse_twice(text: str, origin: str) -> None:
+    """Raises SettingsError for YAML in which a key stands twice: the reader keeps the last one only."""
+    node = yaml.compose(text, Loader=_Loader)
+    if node is not None:
+        _mark(node, (), {}, origin)
 
 
 def _siblings(path: Path) -> list[str]:
     return [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
 
 
-def _mark(node: yaml.Node, loc: Loc, lines: dict[Loc, int]) -> None:
+def _mark(node: yaml.Node, loc: Loc, lines: dict[Loc, int], origin: str) -> None:
     lines.setdefault(loc, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for k, v in node.value:
-            at = (*loc, str(k.value))
-            lines[at] = k.start_mark.line + 1
-            _mark(v, at, lines)
+            at, line = (*loc, str(k.value)), k.start_mark.line + 1
+            if at in lines:
+                raise SettingsError(
+                    f"{origin}:{line}: the key {'.'.join(map(str, at))!r} stands there twice",
+                    why=f"first in line {lines[at]}; of two only the last would be read",
+                    try_next="keep one of them",
+                )
+            lines[at] = line
+            _mark(v, at, lines, origin)
     elif isinstance(node, yaml.SequenceNode):
         for i, v in enumerate(node.value):
-            _mark(v, (*loc, i), lines)
+            _mark(v, (*loc, i), lines, origin)
 
 
 def validate(data: Any, model: type[M], *, origin: str, lines: dict[Loc, int] | None = None) -> M:
@@ -107,7 +126,9 @@ def _fault(err: Any, model: type[BaseModel], origin: str, lines: dict[Loc, int])
         return f"{where}: unknown key {key!r}", hint
     if err["type"] == "missing":
         return f"{where}: key {key!r} is missing", f"add {key!r}"
-    return f"{where}: {key!r}: {err['msg']}", ""
+    found = err.get("input")
+    shown = f", not {found!r}" if isinstance(found, int | float | None) else ""
+    return f"{where}: {key!r}: {err['msg']}{shown}", ""
 
 
 def _keys_at(model: Any, loc: Loc) -> list[str]:

@@ -202,7 +202,9 @@ def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[
     unknown = [
         q
         for q in answer.quantities
-        if q.value not in expected.known_values and not number_denied(q, answer)
+        if q.value not in expected.known_values
+        and q.literal not in expected.known_words
+        and not number_denied(q, answer)
     ]
     if not unknown:
         return tuple(out)

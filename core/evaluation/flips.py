@@ -7,6 +7,7 @@ flips.page(Part("memory"), 0, 50)        the first fifty that hold the word
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from core.paging import Part
 
 Kind = Literal["regression", "invented", "improvement"]
 ORDERS = ("id", "category", "cause")
+INVENTS = "right but invents a source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Flips:
 
     def __init__(self, flips: Iterable[Flip]) -> None:
         found = list(flips)
-        self.all: Sequence[Flip] = sorted(found, key=_rank)
+        self.all: Sequence[Flip] = sorted(found, key=rank)
 
     @classmethod
     def between(cls, compared: Mapping[str, Any]) -> Flips:
@@ -76,8 +78,16 @@ class Flips:
         return list(reversed(found)) if part.descending else found
 
 
-def _rank(flip: Flip) -> tuple[bool, bool]:
+def rank(flip: Flip) -> tuple[bool, bool]:
+    """What a list is ordered by: severe ones, other regressions, improvements."""
     return flip.kind == "improvement", not flip.severe
+
+
+def counted(flips: Iterable[Flip]) -> str:
+    """ "2 worse, 1 right but invents a source, 3 better"; what none invents is not told."""
+    n = Counter(flip.kind for flip in flips)
+    invented = f"{n['invented']} {INVENTS}, " if n["invented"] else ""
+    return f"{n['regression']} worse, {invented}{n['improvement']} better"
 
 
 def _holds(flip: Flip, wanted: Sequence[str]) -> bool:

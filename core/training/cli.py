@@ -86,7 +86,6 @@ def _run(args: argparse.Namespace) -> int:
             try_next="qa-train --help",
         )
     recipe = load_recipe(args.recipe, args.set)
-    args.out.mkdir(parents=True, exist_ok=True)
     return train(
         Request(
             recipe=recipe,

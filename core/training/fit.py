@@ -156,7 +156,7 @@ def fit(
     steps: int | None = None,
 ) -> Fit:
     """longest: tokens of the longest row if known; else the recipe's max_length.  steps: of the run."""
-    load = load_of(recipe, longest, steps)
+    load = load_of(recipe, longest, steps, kind=memory.kind)
     predicted = peak(recipe, shape, load, kind=memory.kind)
     found = Fit(predicted, memory, load, verdict_of(predicted.total, memory.free))
     options: tuple[Option, ...] = ()
@@ -173,9 +173,14 @@ def verdict_of(total: int, free: int | None) -> Verdict:
     return "PASS" if total <= TIGHT * free else "TIGHT" if total <= free else "NO"
 
 
-def load_of(recipe: Recipe, longest: int | None = None, steps: int | None = None) -> Load:
+def load_of(
+    recipe: Recipe, longest: int | None = None, steps: int | None = None, *, kind: str = "gpu"
+) -> Load:
+    """longest: tokens of the longest row if known. On a CPU batches are padded to multiples of a step."""
     t = recipe.train
     tokens = t.max_length if longest is None else min(longest, t.max_length)
+    if kind == "cpu":
+        tokens = fit_cpu.padded(tokens)
     return Load(t.batch_size, tokens, steps)
 
 
@@ -202,6 +207,8 @@ def peak(
     if t.gradient_checkpointing:
         stored = width * load.tokens * shape.hidden * shape.layers
         activations = stored + CHECKPOINTED_LAYER * layer
+        if kind == "cpu":
+            activations += fit_cpu.held(recipe, shape, load.longest, layer)
     else:
         activations = shape.layers * layer
     head = _logits(recipe, shape, load, logits)
@@ -256,7 +263,7 @@ def _options(recipe: Recipe, shape: Architecture, memory: Memory, load: Load) ->
     """Most harmless first. Of each kind the mildest that passes, or the strongest if none does."""
 
     def tried(text: str, settings: tuple[str, ...], other: Recipe, of: Architecture) -> Option:
-        now = load_of(other, load.longest, load.steps)
+        now = load_of(other, load.longest, load.steps, kind=memory.kind)
         need = peak(other, of, now, kind=memory.kind).total
         return Option(text, settings, need, verdict_of(need, memory.free))
 

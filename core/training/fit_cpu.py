@@ -8,6 +8,8 @@ There is no allocator of its own to ask, and the figure is the resident set of t
     activations  layers by hand: 2 T (4h + 2q + 2k + 2i + 7r + a s) each; a heads, s tokens of a row.
                  the library's way: 1.5 times what an accelerator's formula says, for its norms and its
                  attention keep float32 copies
+                 checkpointed, the library's way: 30 % of what all layers would keep comes on top, measured;
+                 what keeps it is not known, for the backward pass does not
     kept         15 % of activations and logits: blocks of other sizes that malloc holds on to
     a probe      programs of its own, and packed weights with keys and values where activations were
 """
@@ -26,9 +28,15 @@ PROBED_AT_ONCE = 64  # core.training.probe.BATCH
 MOST_PACKED = 8 << 30  # core.evaluation.packing.MAX_BYTES
 LENGTH_STEP = 8  # core.training.fast.CPU_LENGTH, which torch comes with
 LIBRARY = 1.5
+HELD = 0.3
 KEPT = 0.15
 SHORT = 512  # tokens up to which attention is plain (core.training.attention)
 BY_HAND = frozenset({"mistral", "llama"})  # core.training.layer.FAMILIES
+
+
+def padded(longest: int) -> int:
+    """Tokens that a batch with a row of so many is padded to."""
+    return -(-longest // LENGTH_STEP) * LENGTH_STEP
 
 
 def eager(recipe: Recipe, longest: int) -> bool:
@@ -54,6 +62,11 @@ def saved_by_hand(recipe: Recipe, shape: Architecture, tokens: int, longest: int
     plain = 4 * shape.hidden + 2 * shape.q_width + 2 * shape.kv_width + 2 * shape.mlp
     ranks = sum(rank for _, rank in shape.adapted(recipe.lora))
     return width * tokens * (plain + ranks + shape.heads * longest)
+
+
+def held(recipe: Recipe, shape: Architecture, longest: int, layer: float) -> float:
+    """Bytes that stay although they are computed again. layer: of what one layer saves."""
+    return 0 if by_hand(recipe, shape, longest) else HELD * shape.layers * layer
 
 
 def asked(recipe: Recipe, shape: Architecture, longest: int) -> float:

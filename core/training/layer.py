@@ -294,11 +294,19 @@ def _by_hand(layer: Any, turn: torch.Tensor, attention: Any, mlp: Any) -> Any:
                 past_key_values=past_key_values,
                 **kwargs,
             )
-        h = hidden_states.reshape(-1, hidden_states.shape[-1])
-        rows, length = hidden_states.shape[:2]
-        mask = attention_mask.expand(rows, 1, length, length)
-        h = Attention.apply(h, *position_embeddings, mask, turn, attention, *first)
-        return Mlp.apply(h, mlp, *second).view(hidden_states.shape)
+        given = (hidden_states, attention_mask, *position_embeddings)
+        if layer.gradient_checkpointing:  # the library's wrapper is around the forward of its own
+            return layer._gradient_checkpointing_func(products, *given)
+        return products(*given)
+
+    def products(
+        hidden: torch.Tensor, seen: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> torch.Tensor:
+        h = hidden.reshape(-1, hidden.shape[-1])
+        rows, length = hidden.shape[:2]
+        mask = seen.expand(rows, 1, length, length)
+        h = Attention.apply(h, cos, sin, mask, turn, attention, *first)
+        return Mlp.apply(h, mlp, *second).view(hidden.shape)
 
     return forward
 

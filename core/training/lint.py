@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from core.errors import UsageError
 from core.training import fit as fits
+from core.training import fit_cpu
 from core.training.architectures import Architecture
 from core.training.cost import rows_of, steps_of
 from core.training.fit import GIB, Fit
@@ -141,8 +142,9 @@ def _targets(run: Run) -> Iterator[Finding]:
         )
         return
     wide = fits.changed(run.recipe, lora={"targets": "all-linear"})
-    load = fits.load_of(run.recipe, run.lessons.longest_tokens if run.lessons else None)
     kind = run.fit.memory.kind if run.fit else "gpu"
+    longest = run.lessons.longest_tokens if run.lessons else None
+    load = fits.load_of(run.recipe, longest, kind=kind)
     more = (
         fits.peak(wide, run.shape, load, kind=kind).total
         - fits.peak(run.recipe, run.shape, load, kind=kind).total
@@ -171,7 +173,7 @@ def _rate(run: Run) -> Iterator[Finding]:
         "times the rate of full fine-tuning, more for short runs; at 2e-5 the small model did not "
         "change at all (loss 3.7 before and after).",
         f"{REGRET}; {MEASURED_SMALL}",
-        f"try three points: lr {lr:.0e}, {3 * lr:.0e}, {10 * lr:.0e}",
+        f"try three points: qa jobs train … --sweep train.lr={lr:.0e},{3 * lr:.0e},{10 * lr:.0e}",
         (f"train.lr={10 * lr:.1e}",),
     )
 
@@ -331,6 +333,23 @@ def _settings(run: Run) -> Iterator[Finding]:
             "dropout 0",
             ("lora.dropout=0",),
         )
+    elif lora.dropout > 0 and _loses_the_fast_way(run):
+        yield Finding(
+            "L8",
+            "note",
+            f"dropout {lora.dropout:g}: on a CPU the layers then go the library's way",
+            "The layers by hand have no dropout; the library's take longer and keep more in memory.",
+            MEASURED_SMALL,
+            "dropout 0",
+            ("lora.dropout=0",),
+        )
+
+
+def _loses_the_fast_way(run: Run) -> bool:
+    if run.fit is None or run.fit.memory.kind != "cpu":
+        return False
+    without = fits.changed(run.recipe, lora={"dropout": 0.0})
+    return fit_cpu.by_hand(without, run.shape, run.fit.load.longest)
 
 
 def _memory(run: Run) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from core.training.preflight_report import PreflightReport as PreflightReport
 from core.training.preflight_report import RowLink as RowLink
 from core.training.preflight_report import lengths
 from core.training.recipe import Recipe
+from core.training.tokenizer import mended
 
 LINKS = 20  # rows named in one finding; the rest are counted
 EXAMPLES = 3
@@ -118,6 +119,17 @@ def _of_the_tokenizer(tokenizer: Tokenizer, eos: set[int]) -> Iterator[Finding]:
             "code that masks padding by its id unlearns the end of the answer; saved beside the model, "
             "it makes servers answer with nothing",
             "set pad_token in tokenizer_config.json to an unused control token",
+        )
+    elif (before := mended(tokenizer)) is not None:
+        now = repr(_token(tokenizer, pad))
+        yield Finding(
+            "pad",
+            "warning" if before else "note",
+            f"the tokenizer pads with {before!r}, which ends a turn: {now} is used instead"
+            if before
+            else f"the tokenizer has no token to pad with: {now} is used",
+            "code that masks padding by its id unlearns the end of the answer",
+            f"nothing here; for other programs set pad_token in tokenizer_config.json to {now}",
         )
     if not eos:
         yield Finding(

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from core import locations
 from core.errors import SettingsError
-from core.settings import Loc, Settings, read_yaml, validate
+from core.settings import Loc, Settings, read_yaml, refuse_twice, validate
 
 Targets = Literal["all-linear"] | list[str]
 
@@ -436,6 +436,7 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
         )
     try:
         parsed = yaml.safe_load(value)
+        refuse_twice(value, f"--set {key.strip()}")
     except yaml.YAMLError as e:
         raise SettingsError(f"--set {text!r}: the value is not YAML", why=str(e)) from e
     return tuple(key.strip().split(".")), parsed

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.errors import EnvironmentProblem
 from core.jobdir import EXIT_PREEMPTED, EventWriter, write_atomic
 from core.training import distributed, environment, exporters, given, negatives
 from core.training.failures import recognise
@@ -30,7 +31,7 @@ __all__ = ["Request", "as_job", "train"]
 def train(request: Request) -> int:
     """Exit code: 0, or EXIT_PREEMPTED after a signal. Raises QAError; anything else is a defect."""
     main = distributed.is_main()
-    events = EventWriter(request.events if main else Path(os.devnull))
+    events = _opened(request, main)
     exporting = None
     try:
         with watch() as stop:
@@ -60,6 +61,19 @@ def train(request: Request) -> int:
         for text in exporting.close() if exporting else ():
             events.warning(text)
         events.close()
+
+
+def _opened(request: Request, main: bool) -> EventWriter:
+    """The record of the run, in its folder. Raises DiskFull, EnvironmentProblem: nothing can be written."""
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+        return EventWriter(request.events if main else Path(os.devnull))
+    except OSError as e:
+        raise recognise(e) or EnvironmentProblem(
+            f"{e.filename or request.out}: cannot be written",
+            why=e.strerror or str(e),
+            try_next=f"another folder (--out), or the right to write to {request.out}",
+        ) from e
 
 
 def _train(request: Request, events: EventWriter, stop: StopRequest) -> None:
@@ -206,6 +220,8 @@ def _preflight(
     refusals.refuse(report)
     for finding in report.warnings:
         narrator.warn(finding.text)
+    for finding in report.of("note"):
+        narrator.say(finding.text)
     learned = report.learned_texts()
     narrator.phase("check", report.sentence(), **report.shape(), learned_examples=learned)
     return report

@@ -8,11 +8,20 @@ from typing import Any
 from core.errors import EnvironmentProblem, UsageError
 
 # Unused by any conversation, in the families that recipes are written for.
-UNUSED = ("<|finetune_right_pad_id|>", "[control_8]", "<|endoftext|>", "<pad>", "<unk>")
+UNUSED = (
+    "<|finetune_right_pad_id|>",
+    "<|reserved_special_token_0|>",
+    "[control_8]",
+    "<|endoftext|>",
+    "<pad>",
+    "<unk>",
+)
 
 
 def load_tokenizer(base: Path) -> tuple[Any, set[int]]:
     """Tokenizer with a pad token of its own, and the ids that end a turn.
+
+    One whose padding was mended says so: `mended`.
 
     Raises UsageError (no chat template, nothing to pad with), EnvironmentProblem (unreadable).
     """
@@ -42,11 +51,18 @@ def load_tokenizer(base: Path) -> tuple[Any, set[int]]:
     return tokenizer, eos
 
 
+def mended(tokenizer: Any) -> str | None:
+    """What it padded with before it was given another token, "" = nothing; None if it was left alone."""
+    before: str | None = getattr(tokenizer, "padded_with", None)
+    return before
+
+
 def _give_pad(tokenizer: Any, eos: set[int]) -> None:
     """Padding with end-of-turn teaches or hides the stop; take an unused token instead."""
     vocabulary = tokenizer.get_vocab()
     for token in UNUSED:
         if vocabulary.get(token, tokenizer.eos_token_id) not in eos:
+            tokenizer.padded_with = tokenizer.pad_token or ""
             tokenizer.pad_token = token
             return
     raise UsageError(

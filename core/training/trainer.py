@@ -74,6 +74,19 @@ class LightSFTTrainer(SFTTrainer):  # type: ignore[misc]
         """None at checkpoints: the run's own record says more."""
 
 
+class EpochOfBatches(TrainerCallback):  # type: ignore[misc]
+    """Tells the sampler its epoch. The library does so itself, but of several processes not where it goes
+    on in the middle of an epoch: the sampler is then one wrapper deeper than it looks, and would begin
+    with the batches of the first epoch.
+    """
+
+    def __init__(self, batches: ByLength) -> None:
+        self._batches = batches
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._batches.set_epoch(int(state.epoch or 0))  # 5.2 where an epoch was begun before
+
+
 def take_checkpoint(trainer: LightSFTTrainer, attached: Attached, checkpoint: Path) -> None:
     """Weights and standing of a checkpoint, for a run that needs no further step."""
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
@@ -188,6 +201,7 @@ def build(
     four_bit.keep_adapter_float32(attached.model, recipe)
     lengths = [len(r.input_ids) if t.group_by_length else 0 for r in rows]
     trainer.batches = ByLength(lengths, t.batch_size, t.seed)
+    trainer.add_callback(EpochOfBatches(trainer.batches))
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if t.light_loss and not divided:  # the head's weight would be a part of itself

@@ -41,6 +41,35 @@ def test_a_label_is_kept_and_listed(capsys: pytest.CaptureFixture[str], version:
     assert code == 0 and "q1" in out and "q0 " not in out and "1 answer is labelled" in err
 
 
+def test_a_question_worded_anew_makes_its_label_stale_and_asks_for_it_again(
+    capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    from core.registry import evaluations
+    from core.registry.store import utc_now
+
+    assert qa(capsys, "eval", "label", version, "q0", "correct", "--who", "ann")[0] == 0
+    given = utc_now()
+    while utc_now() <= given:
+        pass  # an evaluation of the same millisecond could not be told from the one before
+    s = scores(4, 2)
+    for row in s["questions"]:
+        if row["id"] == "q0":
+            row["question"] = "What 0, in other words?"
+    with open_registry(seed=False) as reg:
+        evaluations.save(reg, version, s)
+    code, out, _ = qa(capsys, "eval", "labels", version, "--json")
+    (row,) = json.loads(out)["rows"]
+    assert code == 0 and row["stale"] and json.loads(out)["opinions"] == {}
+    code, out, err = qa(capsys, "eval", "labels", version, "--todo")
+    assert code == 0 and "q0" in out and "correct (stale)" in out and "ann" in out
+    assert "No answer of this evaluation is labelled yet" in err
+    (row, *_) = json.loads(qa(capsys, "eval", "labels", version, "--todo", "--json")[1])["rows"]
+    assert (row["id"], row["label"], row["stale"]) == ("q0", "correct", True)
+    assert qa(capsys, "eval", "label", version, "q0", "incorrect")[0] == 0
+    (row,) = json.loads(qa(capsys, "eval", "labels", version, "--json")[1])["rows"]
+    assert (row["label"], row["stale"]) == ("incorrect", False)
+
+
 def test_a_text_that_was_not_read_is_not_labelled(version: str) -> None:
     from core.registry import evaluations, judging
 

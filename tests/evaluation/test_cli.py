@@ -158,6 +158,13 @@ def test_a_golden_file_without_labels_is_refused(
     [
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
         (MemoryError(), "memory ran out"),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory:"
+                " you tried to allocate 4096000000000 bytes. Error code 12 (Cannot allocate memory)"
+            ),
+            "memory ran out",
+        ),
     ],
 )
 def test_a_full_disk_or_memory_is_named(

@@ -258,6 +258,29 @@ def test_two_versions_are_compared_with_regressions_first(
     assert "2 worse, 1 better" in said and said.index("rs-000") < said.index("rs-002")
 
 
+def test_a_right_answer_that_now_invents_its_source_is_told_apart(
+    reg: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, s = _scores(A), _scores(A)  # the same answers, one of them now with a source of its own
+    for q in (*before["questions"], *s["questions"]):
+        q["markers"] = []
+    evaluations.save(reg, A, before)
+    for q in s["questions"]:
+        if q["id"] == "rs-001":
+            q["markers"] = [{"text": "<<SRC:software:none>>", "class": "unknown_entity"}]
+    evaluations.save(reg, B, s)
+    code, d, _ = qa(capsys, "eval", "compare", A, B, "--json")
+    assert code == 0 and [f["id"] for f in d["flips"]["invented"]] == ["rs-001"]
+    assert d["flips"]["severe"] == ["rs-001"] and d["flips"]["regressions"] == []
+    code, said, _ = qa(capsys, "eval", "compare", A, B)
+    assert code == 0 and "0 worse, 1 right but invents a source, 0 better" in said
+    assert "right, but invents" in said and "rs-001" in said
+    code, d, _ = qa(capsys, "report", B, "--json")
+    assert code == 0 and d["against_previous"]["invented"] == ["rs-001"]
+    code, said, _ = qa(capsys, "report", B)
+    assert "1 right but invents a source" in " ".join(said.split())
+
+
 def test_files_can_be_compared_too(
     reg: Registry, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -127,6 +127,8 @@ def test_no_base_model_at_all(train: Any, tmp_path: Path, monkeypatch: pytest.Mo
     assert code == 6 and "no token" not in said and "hf_secret" not in said
     code, said = train("--set", "model.name=someone/some-model")
     assert code == 6 and "hf download someone/some-model" in said and "licence" not in said
+    code, said = train("--base-model", str(tmp_path / "nowhere"))
+    assert code == 6 and "hf download" not in said and "a directory that holds a model" in said
 
 
 def test_another_revision(train: Any, base: Path, request_for: Any) -> None:
@@ -247,3 +249,17 @@ def test_each_is_in_the_events_as_well(base: Path, request_for: Any) -> None:
         run.train(request)
     last = read_events(request.events)[0][-1]
     assert (last["kind"], last["error"]) == ("error", "EnvironmentProblem") and last["try_next"]
+
+
+@pytest.mark.parametrize("sub", ["", "sub"], ids=["a file", "under a file"])
+def test_a_place_that_cannot_be_written_to(
+    models: Path, pairs_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sub: str
+) -> None:
+    """Said before anything is read or loaded, and what stands there stays."""
+    there = tmp_path / "results"
+    there.write_text("of another run")
+    out = there / sub
+    assert cli.main(["--recipe", "tiny", "--data", str(pairs_file), "--out", str(out)]) == 6
+    said = capsys.readouterr().err
+    assert f"{out}: cannot be written" in said and "try: another folder (--out)" in said
+    assert there.read_text() == "of another run"

@@ -28,6 +28,7 @@ GOOD = Lessons(
     longest_tokens=150,
     unknown_share=0.3,
 )
+CPU = Memory(8 * GIB, 8 * GIB, "cpu")
 GH200 = Memory(round(95.6 * GIB), round(95.6 * GIB))
 
 
@@ -94,6 +95,7 @@ MILD = "lora.targets=[q_proj,v_proj]"
         ("L8", "warning", lambda: run("mistral-7b", "lora.rslora=true")),
         ("L8", "warning", lambda: run("mistral-7b", "train.accumulate=17", "train.epochs=50")),
         ("L8", "error", lambda: run("mixtral-8x7b", "lora.dropout=0.1", smoke=True)),
+        ("L8", "note", lambda: run("smollm2-135m", "lora.dropout=0.05", memory=CPU, smoke=True)),
         ("L9", "error", lambda: run(memory=Memory(23 * GIB, 23 * GIB))),
         ("L9", "error", lambda: run(memory=Memory(10 * GIB, 10 * GIB))),
         ("L10", "error", lambda: run("mistral-7b", "train.lr=2.5e-5", merge=True)),
@@ -112,6 +114,14 @@ def test_each_rule_is_raised_alone(rule: str, severity: str, bad: Any) -> None:
         lambda: run(merge=True),
         lambda: run("mistral-7b", "lora.rslora=true", "lora.alpha=16"),
         lambda: run("mistral-7b", "lora.dropout=0.1"),
+        lambda: run("smollm2-135m", memory=CPU, smoke=True),
+        lambda: run(
+            "smollm2-135m",
+            "lora.dropout=0.05",
+            "train.low_rank_in_model_dtype=false",
+            memory=CPU,
+            smoke=True,
+        ),
         lambda: run(taught=replace(GOOD, wordings=((1, 10), (9, 160)))),
         lambda: run(memory=Memory()),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from core.errors import UsageError
 from core.training import data, preflight, preflight_report, refusals
 from core.training import recipe as recipes
+from core.training import tokenizer as tokenizers
 from core.training.make_model import CHATML
 from core.training.preflight import PreflightReport
 from tests.training.conftest import MARK, pair, some_pairs, write_pairs
@@ -148,6 +150,62 @@ def test_padding_with_end_of_turn_or_nothing(look: Any, pad: str | None) -> None
 
     finding = only(look(change))
     assert finding.check == "pad" and "tokenizer_config.json" in finding.try_next
+
+
+@pytest.mark.parametrize(
+    ("pad", "severity", "said"),
+    [
+        ("<|im_end|>", "warning", "pads with '<|im_end|>', which ends a turn: '<|endoftext|>' is"),
+        (None, "note", "has no token to pad with: '<|endoftext|>' is used"),
+    ],
+    ids=["end-of-turn", "none"],
+)
+def test_padding_that_was_mended_is_said_in_report_and_log(
+    models: Path,
+    tmp_path: Path,
+    pairs_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    pad: str | None,
+    severity: str,
+    said: str,
+) -> None:
+    """As SmolLM2 and Mistral come from the hub: the one pads with end-of-turn, the other with nothing."""
+    from core.jobdir import read_events
+    from core.training import cli
+
+    base = shutil.copytree(models / "tiny", tmp_path / "base")
+    (base / "manifest.json").unlink()
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    config["pad_token"] = pad
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    out, sets = tmp_path / "out", ["--set", "train.epochs=1", "--set", "train.batch_size=8"]
+    words = ["--recipe", "tiny", "--data", str(pairs_file), "--out", str(out), *sets]
+    assert cli.main([*words, "--base-model", str(base)]) == 0
+    events = read_events(out / "events.jsonl")[0]
+    (report,) = [e for e in events if e["kind"] == "preflight"]
+    (finding,) = [f for f in report["findings"] if f["check"] == "pad"]
+    assert report["ok"] and report["pads"] == "<|endoftext|>"
+    assert finding["severity"] == severity and said in finding["text"] and finding["try_next"]
+    assert said in capsys.readouterr().out
+    warned = [e["text"] for e in events if e["kind"] == "warning"]
+    assert any(said in text for text in warned) == (severity == "warning")
+
+
+def test_padding_of_its_own_is_nothing_to_speak_of(look: Any) -> None:
+    assert not [f for f in look().findings if f.check == "pad"]
+
+
+@pytest.mark.parametrize("token", tokenizers.UNUSED)
+def test_what_a_family_leaves_unused_is_what_it_pads_with(models: Path, token: str) -> None:
+    """Llama 3 has reserved tokens only, 3.1 one for padding, Mistral control tokens."""
+    read, eos = tokenizers.load_tokenizer(models / "tiny")
+    read.pad_token = "<|im_end|>"
+    read.add_special_tokens({"additional_special_tokens": [token]})
+    vocabulary = {t: i for t, i in read.get_vocab().items() if t not in tokenizers.UNUSED}
+    vocabulary[token] = read.convert_tokens_to_ids(token)
+    read.get_vocab = lambda: vocabulary
+    tokenizers._give_pad(read, eos)
+    assert read.pad_token == token and tokenizers.mended(read) == "<|im_end|>"
 
 
 def test_a_template_that_cuts_answers(look: Any) -> None:

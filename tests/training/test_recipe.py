@@ -131,6 +131,16 @@ def test_resolved_recipe_round_trips(tmp_path: Path) -> None:
         ("lora:", "lara:", ["one.yaml:4", "'lara'", "did you mean 'lora'"]),
         ("  name: tiny\n", "  dtype: bfloat16\n", ["'model.name' is missing"]),
         ("model:", "model: [", ["one.yaml:", "not valid YAML"]),
+        ("  lr: 1e-3", "  lr: .nan", ["one.yaml:7", "train.lr", "finite number, not nan"]),
+        ("  lr: 1e-3", "  weight_decay: .inf", ["one.yaml:7", "finite number, not inf"]),
+        ("  r: 4", "  alpha: .inf", ["one.yaml:5", "finite number, not inf"]),
+        ("  r: 4", "  r: -4", ["one.yaml:5", "not -4"]),
+        (
+            "  lr: 1e-3",
+            "  lr: 1e-3\n  lr: 2e-5",
+            ["one.yaml:8", "'train.lr' stands there twice", "first in line 7", "keep one"],
+        ),
+        ("  lr: 1e-3", "  lr: 1e-3\nlora:\n  r: 8", ["one.yaml:8", "'lora' stands there twice"]),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, expected: list[str]) -> None:
@@ -148,6 +158,8 @@ def test_bad_overrides(tmp_path: Path) -> None:
     assert "did you mean 'epochs'" in fault(path, "train.epoch=3")
     assert "--set lora.r" in fault(path, "lora.r=many")
     assert "key=value" in fault(path, "lora.r")
+    assert "--set lora:1: the key 'r' stands there twice" in fault(path, "lora={r: 4, r: 8}")
+    assert "finite number, not inf" in fault(path, "train.epochs=.inf")
     assert "no profile 'bog'" in fault(path, profile="bog")
 
 

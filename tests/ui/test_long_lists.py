@@ -149,12 +149,16 @@ async def test_every_flip_is_listed_regressions_first(tmp_path: Path, monkeypatc
 
     worse = [flip(400, True), *(flip(n) for n in range(400))]
     found = {"a": "access-qa-v1.0.0", "b": "access-qa-v1.1.0", "n": 900, "p_value": 0.5,
-             "flips": {"regressions": worse, "improvements": [flip(n) for n in range(500, 700)]}}  # fmt: skip
+             "flips": {"regressions": worse, "invented": [flip(800, True)],
+                       "improvements": [flip(n) for n in range(500, 700)]}}  # fmt: skip
     monkeypatch.setattr("tui.desk.report_page.flips_of", lambda desk, scores: found)
     async with running(tmp_path) as (app, pilot, _):
         screen = await _open(pilot, "5", "f")
-        for part in ("v1.0.0 → v1.1.0", "401 worse, 200 better of 900", "▲ severe", "q-0400"):
+        said = "401 worse, 1 right but invents a source, 200 better of 900"
+        for part in ("v1.0.0 → v1.1.0", said, "▲ severe", "q-0400", "▲ invents", "q-0800"):
             assert part in shown(app), part
+        await press(pilot, "j")
+        assert screen.table.row.id == "q-0800"
         await press(pilot, "j")
         assert screen.table.row.id == "q-0000" and "✘ worse" in shown(app)
         await press(pilot, "G")

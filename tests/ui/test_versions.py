@@ -253,7 +253,11 @@ async def test_every_changed_answer_of_a_comparison_can_be_read(
             found = compare(a, b)
             (flip,) = found["flips"]["regressions"]
             worse = [{**flip, "id": f"rs-{n:03}"} for n in range(30)]
-            return {**found, "flips": {"regressions": worse, "improvements": []}}
+            invented = [{**flip, "id": "rs-900", "severe": True}]
+            return {
+                **found,
+                "flips": {"regressions": worse, "invented": invented, "improvements": []},
+            }
 
         desk.compare = many  # type: ignore[method-assign]
         await press(pilot, "6")
@@ -262,9 +266,11 @@ async def test_every_changed_answer_of_a_comparison_can_be_read(
         await until(pilot, lambda: isinstance(app.screen, ComparePage))
         body = app.screen.query_one("#body")
         assert body.size.width > (110 if size[0] == 200 else 60), "it uses the room"
+        page = " ".join(str(body.render()).split())
+        assert "30 worse, 1 right but invents a source, 0 better" in page and "▲ rs-900" in page
         await press(pilot, "f")
         await until(pilot, lambda: isinstance(app.screen, FlipsScreen))
-        await until(pilot, lambda: app.screen.query_one(PullTable).total == 30)
+        await until(pilot, lambda: app.screen.query_one(PullTable).total == 31)
         await press(pilot, "escape")
         assert isinstance(app.screen, ComparePage)
 

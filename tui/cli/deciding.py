@@ -129,6 +129,7 @@ def _report_json(d: Dossier, page: Page) -> dict[str, Any]:
             "version": d.flips_from,
             "n": d.flips.get("n"),
             "regressions": [r.get("id") for r in rows(flips.get("regressions"))],
+            "invented": [r.get("id") for r in rows(flips.get("invented"))],
             "improvements": [r.get("id") for r in rows(flips.get("improvements"))],
             "p_value": d.flips.get("p_value"),
             "categories": by_category(d.flips),

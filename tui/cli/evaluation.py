@@ -99,14 +99,14 @@ def _told(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _show(found: dict[str, Any]) -> None:
-    from core.evaluation.flips import Flips
+    from core.evaluation.flips import Flips, counted
     from core.evaluation.pages.fields import percent, probability
 
     was, now = (percent(found["accuracy"][k]) for k in ("a", "b"))
-    worse, better = (found["flips"][k] for k in ("regressions", "improvements"))
+    flips = Flips.between(found).all
     out(
         f"{found['b']} against {found['a']} on {found['n']} questions: accuracy {was} → {now} per cent;"
-        f" {len(worse)} worse, {len(better)} better; p = {probability(found['p_value'])} (exact McNemar)"
+        f" {counted(flips)}; p = {probability(found['p_value'])} (exact McNemar)"
     )
     if found["categories"]:
         table(
@@ -121,7 +121,6 @@ def _show(found: dict[str, Any]) -> None:
                 for k, c in found["categories"].items()
             ],
         )
-    flips = Flips.between(found).all
     if flips:
         table(
             ["", "id", "category", "question"],

@@ -33,14 +33,15 @@ def start_training(
     init_from: str | None = None,
     overrides: Sequence[str] = (),
     accept: Mapping[str, str] | None = None,
+    mark: str = "",
 ) -> str:
     """Launch qa-train on the host. init_from: job id whose adapter the training builds on, in the way
     that incremental.strategy says.
 
     queue: wait for a busy accelerator instead of raising AcceleratorBusy.  bump: at least this part
     of the version's number rises (minor, major).  accept: rules of the lint whose errors are taken,
-    each with its reason.  Raises UsageError for an error of the plan that nobody accepted, and what the
-    host would refuse the training for.
+    each with its reason.  mark: said in the job's note.  Raises UsageError for an error of the plan that
+    nobody accepted, and what the host would refuse the training for.
     """
     from tui.desk import planning
 
@@ -74,7 +75,7 @@ def start_training(
     if bump is not None:
         settings["bump"] = bump
     require_ready(bench, settings)
-    note = f"{'first run, ' if smoke else ''}{recipe} on {snapshot_id}"
+    note = f"{'first run, ' if smoke else ''}{recipe} on {snapshot_id}{mark and f', {mark}'}"
     inputs = [pairs, replace(previous, name="previous")] if previous else [pairs]
     inputs += [*probe.values(), *trained]
     spec = bench.launching.spec("train", settings, [asdict(i) for i in inputs], note)

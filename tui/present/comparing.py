@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.text import Text
 
+from core.evaluation.flips import INVENTS, Flips
 from tui import clean
 from tui.present import words
-from tui.present.words import field, rows, text
+from tui.present.words import field, text
 
 SHARES = ("accuracy", "citation_presence", "citation_precision", "fabricated", "deferral",
           "false_refusal", "wrong_but_cited")  # fmt: skip
@@ -30,9 +31,8 @@ def page(found: Mapping[str, Any], width: int = 88) -> Text:
 
 
 def changed(found: Mapping[str, Any]) -> int:
-    """Answers that are right in one of the versions alone."""
-    flips = field(found, "flips") or {}
-    return len(rows(flips, "regressions")) + len(rows(flips, "improvements"))
+    """Answers that are right in one of the versions alone, or now invent their source."""
+    return len(Flips.between(found).all)
 
 
 def _head(out: Text, title: str) -> None:
@@ -45,23 +45,25 @@ def _answers(out: Text, found: Mapping[str, Any], width: int) -> None:
         out.append(f"not compared: {clean.line(why, 200)}\n\n", "warn")
         return
     accuracy = field(found, "accuracy") or {}
-    flips = field(found, "flips") or {}
-    worse, better = rows(flips, "regressions"), rows(flips, "improvements")
+    flips = Flips.between(found).all
+    worse, invented, better = (
+        [f for f in flips if f.kind == kind] for kind in ("regression", "invented", "improvement")
+    )
     out.append(f"accuracy {_share(field(accuracy, 'a'))} → {_share(field(accuracy, 'b'))}, ")
     out.append(f"{len(worse)} worse", "bad" if worse else "dim")
     out.append(", ")
+    if invented:
+        out.append(f"{len(invented)} {INVENTS}", "bad")
+        out.append(", ")
     out.append(f"{len(better)} better", "ok" if better else "dim")
     out.append(f" of {words.count(found.get('n'))}; p = {words.measured(found.get('p_value'))}"
                " (exact McNemar)\n")  # fmt: skip
-    for sign, role, some in (("✘", "bad", worse), ("✔", "ok", better)):
+    for sign, role, some in (("✘", "bad", worse), ("▲", "bad", invented), ("✔", "ok", better)):
         for flip in some[:SHOWN]:
-            name = clean.line(field(flip, "id"), 30)
-            out.append(f"{sign} {name}  ", role)
-            out.append(f"{clean.line(field(flip, 'question'), max(20, width - 36))}\n")
-            out.append(
-                words.hang(f"was: {clean.line(field(flip, 'before'), 240)}", width, 4), "dim"
-            )
-            out.append(words.hang(f"now: {clean.line(field(flip, 'after'), 240)}", width, 4))
+            out.append(f"{sign} {clean.line(flip.id, 30)}  ", role)
+            out.append(f"{clean.line(flip.question, max(20, width - 36))}\n")
+            out.append(words.hang(f"was: {clean.line(flip.before, 240)}", width, 4), "dim")
+            out.append(words.hang(f"now: {clean.line(flip.after, 240)}", width, 4))
         if len(some) > SHOWN:
             out.append(f"  … and {len(some) - SHOWN} more: f shows all\n", "dim")
     out.append("\n")

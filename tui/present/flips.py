@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
+from core.evaluation.flips import Flip, Flips, counted, rank
 from tui import clean
 from tui.present import words
-from tui.present.words import field, rows, text
+from tui.present.words import field, text
 from tui.widgets.pull_table import InMemory
 from tui.widgets.pull_table.columns import Column, Piece
 
@@ -18,53 +18,20 @@ EMPTY = "No answer changed from right to wrong or the other way round."
 WHOLE = 20_000  # characters of an answer
 
 
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """n: its place, regressions first, of them the severe ones first.  before, after: the answers."""
-
-    n: int
-    worse: bool
-    severe: bool
-    id: str
-    category: str
-    cause: str
-    question: str
-    before: str
-    after: str
-
-
-def flips(found: Mapping[str, Any]) -> list[Flip]:
+def flips(found: Mapping[str, Any]) -> Sequence[Flip]:
     """All of them, from what `compare_scores` found."""
-    both = field(found, "flips") or {}
-    listed = [(f, True) for f in rows(both, "regressions")]
-    listed += [(f, False) for f in rows(both, "improvements")]
-
-    def said(flip: Mapping[str, Any], name: str) -> str:
-        return str(field(flip, name) or "")
-
-    return [
-        Flip(
-            n,
-            worse,
-            bool(field(f, "severe")),
-            said(f, "id"),
-            said(f, "category"),
-            said(f, "cause"),
-            said(f, "question"),
-            said(f, "before"),
-            said(f, "after"),
-        )
-        for n, (f, worse) in enumerate(listed, 1)
-    ]
+    return Flips.between(found).all
 
 
-def source(found: list[Flip]) -> InMemory[Flip]:
+def source(found: Sequence[Flip]) -> InMemory[Flip]:
     return InMemory(
         found,
-        key=lambda f: str(f.n),
-        said=lambda f: " ".join((_word(f), f.id, f.category, f.cause, f.question, f.before, f.after)),
+        key=lambda f: f.id,
+        said=lambda f: " ".join(
+            (_word(f), f.id, f.category, f.cause, f.question, f.before, f.after)
+        ),
         sorts={
-            "change": lambda f: (not f.worse, not f.severe, f.n),
+            "change": rank,
             "id": lambda f: f.id,
             "category": lambda f: f.category,
             "cause": lambda f: f.cause,
@@ -72,16 +39,27 @@ def source(found: list[Flip]) -> InMemory[Flip]:
             "before": lambda f: f.before,
             "after": lambda f: f.after,
         },
-    )  # fmt: skip
+    )
 
 
 def _word(f: Flip) -> str:
-    return "severe" if f.severe else "worse" if f.worse else "better"
+    if f.kind == "regression":
+        return "severe" if f.severe else "worse"
+    return "invents" if f.kind == "invented" else "better"
+
+
+_SIGNS: Mapping[str, tuple[str, str]] = {
+    "severe": ("▲", "loud"),
+    "invents": ("▲", "loud"),
+    "worse": ("✘", "bad"),
+    "better": ("✔", "ok"),
+}
 
 
 def _change(f: Flip) -> Piece:
-    shape, role = ("▲", "loud") if f.severe else ("✘", "bad") if f.worse else ("✔", "ok")
-    return f"{shape} {_word(f)}", role
+    word = _word(f)
+    sign, role = _SIGNS[word]
+    return f"{sign} {word}", role
 
 
 COLUMNS: tuple[Column[Flip], ...] = (
@@ -100,10 +78,9 @@ def title(found: Mapping[str, Any]) -> Text:
     return text("flips ", (" → ".join(names), "strong"))
 
 
-def summary(found: Mapping[str, Any], listed: list[Flip]) -> str:
-    worse = sum(f.worse for f in listed)
+def summary(found: Mapping[str, Any], listed: Sequence[Flip]) -> str:
     return (
-        f"{worse} worse, {len(listed) - worse} better of {words.count(found.get('n'))}"
+        f"{counted(listed)} of {words.count(found.get('n'))}"
         f" · p {words.measured(found.get('p_value'))}"
     )
 
@@ -112,6 +89,8 @@ def in_full(flip: Flip, width: int) -> Text:
     word, role = _change(flip)
     out = text((f"{word}  ", role), (clean.line(flip.id, 120), "strong"))
     out.append(f"  {clean.line(flip.category, 80)}", "dim")
+    if flip.kind == "invented":
+        out.append("  right still, but it cites a source that does not exist", "dim")
     if flip.cause:
         out.append(f"  now {clean.line(flip.cause, 60).replace('_', ' ')}", "dim")
     out.append("\n\n")

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from rich.text import Text
 
+from core.evaluation.flips import Flip
 from tui.present import flips
-from tui.present.flips import Flip
 from tui.screens.long_list import LongList
 from tui.widgets.pull_table import Order
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from core.evaluation.flips import INVENTS
 from core.evaluation.pages import words
 from core.evaluation.pages.dossier import Dossier
 from core.evaluation.pages.fields import (
@@ -57,7 +58,9 @@ def flips(d: Dossier) -> Iterator[Section]:
     found = mapping(d.flips.get("flips"))
     if not found:
         return
-    worse, better = (rows(found.get(k)) for k in ("regressions", "improvements"))
+    worse, invented, better = (
+        rows(found.get(k)) for k in ("regressions", "invented", "improvements")
+    )
     accuracy = mapping(d.flips.get("accuracy"))
     before, after = percent(accuracy.get("a")), percent(accuracy.get("b"))
     name = one_line(d.flips_from or "the version before", 60)
@@ -66,6 +69,7 @@ def flips(d: Dossier) -> Iterator[Section]:
             f"On the {count(d.flips.get('n'))} questions that both answered, accuracy went from"
             f" {before} to {after} per cent: ",
             (f"{len(worse)} got worse", "bad" if worse else "dim"), ", ",
+            *(((f"{len(invented)} {INVENTS}", "bad"), ", ") if invented else ()),
             (f"{len(better)} got better", "ok" if better else "dim"),
             f"; p = {probability(d.flips.get('p_value'))} (exact McNemar).",
         ))
@@ -80,7 +84,11 @@ def flips(d: Dossier) -> Iterator[Section]:
     by_kind = _flip_kinds(d.flips)
     if by_kind is not None:
         blocks.append(by_kind)
-    for title, some, most in (("Regressions", worse, WORSE), ("Improvements", better, BETTER)):
+    for title, some, most in (
+        ("Regressions", worse, WORSE),
+        ("Right, but citing what does not exist", invented, WORSE),
+        ("Improvements", better, BETTER),
+    ):
         if some:
             left = f" ({most} of {len(some)} shown)" if len(some) > most else f" ({len(some)})"
             blocks.append(Para(line(title + left), "label"))
