@@ -23,6 +23,8 @@ BETWEEN_S = 0.02
 LOOK_AHEAD_S = 0.6  # after the first frame, while the operator reads it
 NEW = -1  # how often a screen was styled that was not shown yet
 SCREENS = Path(__file__).parent / "screens"
+STATISTICS = ("core.evaluation.rejudge", "scipy.stats")
+"""What the first judgement of a gate would import, a second long, while keys are pressed."""
 
 
 class OpensSoon:
@@ -34,7 +36,7 @@ class OpensSoon:
         cast("App[Any]", self).set_timer(LOOK_AHEAD_S, self._look_ahead)
 
     def _look_ahead(self) -> None:
-        modules = [f"tui.screens.{place.mode}" for place in PLACES]
+        modules = [*(f"tui.screens.{place.mode}" for place in PLACES), *STATISTICS]
         threading.Thread(target=lambda: list(map(import_module, modules)), daemon=True).start()
         self._read_styles([SCREENS / f"{place.mode}.tcss" for place in PLACES])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tui.screens.evaluate_flips import FlipsScreen
 from tui.screens.version_compare import ComparePage
 from tui.widgets.confirm import Problem
 from tui.widgets.pull_table import PullTable
+from tui.widgets.steady import Steady
 
 OLD, NEW = "access-qa-v1.0.0", "access-qa-v1.1.0"
 
@@ -281,3 +283,21 @@ async def test_space_marks_two_and_m_compares_them(tmp_path: Path) -> None:
         assert "2 marked" in shown(app)
         await press(pilot, "m")
         assert ("compare", NEW, OLD) in desk.calls
+
+
+async def test_a_detail_that_is_late_never_stands_under_another_version(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "6")
+        assert "r: 64" in shown(app)
+        read, go_on = desk.version_detail, threading.Event()
+
+        def late(name: str) -> dict[str, Any]:
+            go_on.wait(20)
+            return read(name)
+
+        desk.version_detail = late  # type: ignore[method-assign]
+        await pilot.press("j")
+        await until(pilot, lambda: "r: 64" not in shown(app), "what was said of the other is gone")
+        assert "…" in str(app.screen.query_one("#detail-text", Steady).content)
+        go_on.set()
+        await until(pilot, lambda: "r: 64" in shown(app))

@@ -25,6 +25,7 @@ from tui.screens.base import DeskScreen
 from tui.widgets.confirm import Ask, Confirm, Page
 from tui.widgets.lists import Row, RowList
 from tui.widgets.pane import Pane
+from tui.widgets.steady import Steady
 
 FILE, PROBLEM, FROZEN = "file ", "problem ", "snapshot "
 LISTED = 100  # problems in the list; a file's own stand in its detail
@@ -51,7 +52,7 @@ class DataScreen(DeskScreen):
             with Pane(id="data"):
                 yield RowList(id="list", empty=data.NO_FILES)
             with Pane(id="about"), VerticalScroll(id="scroll"):
-                yield Static(id="detail")
+                yield Steady(id="detail")
         yield Static(id="moving")
 
     def on_mount(self) -> None:

@@ -23,6 +23,7 @@ from tui.present.words import text
 from tui.widgets.confirm import Confirm, Page
 from tui.widgets.lists import Row, RowList
 from tui.widgets.pane import Pane
+from tui.widgets.steady import Steady
 
 if TYPE_CHECKING:
     from tui.app import ControlCentre
@@ -53,7 +54,7 @@ class GoldenScreen(Asks, ModalScreen[None]):
             with Pane(id="questions"):
                 yield RowList(id="list", empty="The golden set is loading…")
             with Pane(id="question"), VerticalScroll(id="scroll"):
-                yield Static(id="detail")
+                yield Steady(id="detail")
 
     def on_mount(self) -> None:
         self.query_one("#questions", Pane).title("golden set")

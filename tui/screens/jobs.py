@@ -26,6 +26,7 @@ from tui.widgets.confirm import Choose, Confirm
 from tui.widgets.log.view import LogView
 from tui.widgets.pane import Pane
 from tui.widgets.pull_table import PullTable
+from tui.widgets.steady import Steady
 
 
 class JobsScreen(DeskScreen):
@@ -56,7 +57,7 @@ class JobsScreen(DeskScreen):
                         id="list",
                     )
                 with Pane(id="about-pane"), VerticalScroll(id="scroll"):
-                    yield Static(id="about")
+                    yield Steady(id="about")
             with Pane(id="log-pane"):
                 yield LogView(id="log", empty="Its log is empty, or not mirrored yet.")
 

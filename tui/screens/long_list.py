@@ -20,6 +20,7 @@ from tui.bindings import LONG, bindings
 from tui.present.words import text
 from tui.widgets.pane import Pane
 from tui.widgets.pull_table import Column, Order, PageSource, PullTable
+from tui.widgets.steady import Steady
 
 if TYPE_CHECKING:
     from tui.app import ControlCentre
@@ -81,7 +82,7 @@ class LongList(Asks, ModalScreen[None], Generic[R]):
             with Pane(id="long-list"):
                 yield PullTable(self._columns, order=self._order, empty=self._empty, marks=False)
             with Pane(id="long-row"), VerticalScroll(id="long-scroll", can_focus=False):
-                yield Static(id="long-detail")
+                yield Steady(id="long-detail")
 
     def on_mount(self) -> None:
         self.query_one("#long-list", Pane).title(self._title)

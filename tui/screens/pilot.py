@@ -24,6 +24,7 @@ from tui.screens.base import DeskScreen
 from tui.widgets.confirm import Ask, Choose
 from tui.widgets.lists import Row, RowList
 from tui.widgets.pane import Pane
+from tui.widgets.steady import Steady
 
 SAID = 200  # lines of a running check that are kept
 
@@ -46,7 +47,7 @@ class PilotScreen(DeskScreen):
             with Pane(id="items"):
                 yield RowList(id="list", empty="The checklist is loading…")
             with Pane(id="item"), VerticalScroll(id="scroll"):
-                yield Static(id="detail")
+                yield Steady(id="detail")
 
     def on_mount(self) -> None:
         self.query_one("#items", Pane).title("checklist")

@@ -25,6 +25,7 @@ from tui.widgets.confirm import Ask
 from tui.widgets.login import Questions
 from tui.widgets.pane import Pane
 from tui.widgets.pull_table import Order, PullTable
+from tui.widgets.steady import Steady
 
 
 class SourcesScreen(DeskScreen):
@@ -57,7 +58,7 @@ class SourcesScreen(DeskScreen):
                         id="known-table",
                     )
             with Pane(id="source"), VerticalScroll(id="scroll"):
-                yield Static(id="detail")
+                yield Steady(id="detail")
 
     def on_mount(self) -> None:
         self.query_one("#unknown", Pane).title("unknown")

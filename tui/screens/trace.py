@@ -33,6 +33,7 @@ from tui.widgets.correct import Correct, Corrected
 from tui.widgets.lists import Row, RowList
 from tui.widgets.pane import Pane
 from tui.widgets.paste_field import PasteField
+from tui.widgets.steady import Steady
 
 ANSWER, SUSPECT, THE_ANSWER = "answer ", "suspect ", "the answer"
 TRACING = {"open_row", "give", "choose", "correct", "drop", "queue", "freeze", "ask_mode"}
@@ -74,7 +75,7 @@ class TraceScreen(DeskScreen):
             with Pane(id="found"):
                 yield RowList(id="list", empty=trace.READING)
             with Pane(id="about"), VerticalScroll(id="scroll"):
-                yield Static(id="detail")
+                yield Steady(id="detail")
         yield AskPanes(id="asking")
 
     def on_mount(self) -> None:

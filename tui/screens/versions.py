@@ -11,6 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.timer import Timer
 from textual.widgets import Static
 
 from tui.bindings import VERSIONS, bindings
@@ -24,7 +25,9 @@ from tui.screens.base import DeskScreen
 from tui.screens.evaluate import confirm_evaluation
 from tui.widgets.pane import Pane
 from tui.widgets.pull_table import Order, PullTable
+from tui.widgets.steady import Steady
 
+LATE_S = 0.15  # a detail that comes sooner takes the place of the one before: nothing flickers
 Reasons = dict[str, str | None]
 
 
@@ -42,6 +45,7 @@ class VersionsScreen(DeskScreen):
         self.returns: Reasons = {}  # environment → why no return is possible there, None if it is
         self._asked = False
         self._to_promote = ""  # as soon as it is under the cursor
+        self._late: Timer | None = None
 
     def body(self) -> ComposeResult:
         yield Static(id="empty")
@@ -54,9 +58,9 @@ class VersionsScreen(DeskScreen):
             )
         with Horizontal(id="panes"):
             with Pane(id="detail"), VerticalScroll(id="detail-scroll"):
-                yield Static(id="detail-text")
+                yield Steady(id="detail-text")
             with Pane(id="history"), VerticalScroll(id="history-scroll"):
-                yield Static(id="history-text")
+                yield Steady(id="history-text")
 
     def on_mount(self) -> None:
         self.query_one("#list", Pane).title("versions")
@@ -201,17 +205,23 @@ class VersionsScreen(DeskScreen):
         production = "production" in version.live_in
         pane.set_class(production, "-production")
         pane.title(text((name, "strong"), (" ● live in production", "warn") if production else ""))
-        if self._detail.get("model_version") != version.model_version:  # of the one before
-            self.query_one("#detail-text", Static).update(text(("…", "dim")))
-        else:
-            self.query_one("#detail-text", Static).update(
-                versions.detail(
-                    self._detail,
-                    self._reasons,
-                    (self.query_one("#detail-scroll").size.width or 61) - 1,
-                )
-            )
+        if self._detail.get("model_version") == version.model_version:
+            self._write_detail()
+        elif self._late is None:
+            self._late = self.set_timer(LATE_S, self._write_detail)
         self.crumb(name)
+
+    def _write_detail(self) -> None:
+        if self._late is not None:
+            self._late.stop()
+            self._late = None
+        version, scroll = self.version, self.query_one("#detail-scroll")
+        here = version is not None and self._detail.get("model_version") == version.model_version
+        self.query_one("#detail-text", Steady).update(
+            versions.detail(self._detail, self._reasons, (scroll.size.width or 61) - 1)
+            if here
+            else text(("…", "dim"))
+        )
 
     def finds(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
         for v in self.table.rows.window.rows():
