@@ -22,6 +22,7 @@ from tui.app import ControlCentre
 from tui.desk.api_work import Artifact, Why
 from tui.desk.work_desk import flat, tail
 from tui.desk.workbench import Workbench
+from tui.present.jobs import _from_work_folder
 from tui.screens.jobs import JobsScreen
 from tui.widgets.confirm import Choose, Confirm
 from tui.widgets.log.view import LogView
@@ -266,7 +267,22 @@ def test_the_tail_knows_its_line_numbers(tmp_path: Path) -> None:
     assert tail(tmp_path / "no.log") == ([], None)
 
 
+def test_paths_of_the_host_begin_at_its_work_folder() -> None:
+    for given, said in (
+        ("/home/ann/work/data/a.jsonl, /scratch/w/data/b.jsonl", "…/data/a.jsonl, …/data/b.jsonl"),
+        ("/scratch/w/jobs/train-1/artifacts/adapter", "…/jobs/train-1/artifacts/adapter"),
+        ("https://host/data/x", "https://host/data/x"),
+        ("/etc/passwd", "/etc/passwd"),
+    ):
+        assert _from_work_folder(given) == said
+
+
 def test_nested_settings_get_dotted_names() -> None:
-    assert list(flat({"a": {"b": 1, "c": {}}, "d": None})) == [
-        ("a.b", "1"), ("a.c", "{}"), ("d", "None"),
+    given = {"a": {"b": 1, "c": {}}, "d": None, "e": ["x", 2], "f": [], "on": False, "none": 0,
+             "gates": [{"name": "accuracy", "at_least": 0.95}, {"at_most": 1}, "odd"],
+             "lint": [{"rule": "L7"}, {"rule": "L7"}]}  # fmt: skip
+    assert list(flat(given)) == [
+        ("a.b", "1"), ("e", "x, 2"), ("on", "False"), ("none", "0"), ("gates.accuracy.name", "accuracy"),
+        ("gates.accuracy.at_least", "0.95"), ("gates.2.at_most", "1"), ("gates.3", "odd"),
+        ("lint.L7.rule", "L7"), ("lint.L7.2.rule", "L7"),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,13 +140,30 @@ def tail(log: Path) -> tuple[list[str], int | None]:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as dotted names."""
+    """Nested settings as dotted names; those that are empty are left out.
+
+    Of a list of settings each has its name, or its number from 1.
+    """
     for key, value in settings.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, list) and any(isinstance(x, Mapping) for x in value):
+            value = _by_name(value)
+        if isinstance(value, Mapping):
             yield from flat(value, name + ".")
-        else:
+        elif isinstance(value, list):
+            if value:
+                yield name, ", ".join(map(str, value))
+        elif value is not None and value != "":
             yield name, str(value)
+
+
+def _by_name(settings: Sequence[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for n, one in enumerate(settings, 1):
+        names = [one.get(key) for key in ("name", "rule", "id")] if isinstance(one, Mapping) else []
+        name = next((str(name) for name in names if name), str(n))
+        found[f"{name}.{n}" if name in found else name] = one
+    return found
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:

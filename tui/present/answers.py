@@ -30,6 +30,11 @@ SHORT = {"not_attempted": "not tried", "incorrect": "wrong", "correct": "right"}
 Question = Mapping[str, Any]
 
 
+def cause_word(cause: str) -> str:
+    """ "never_learned" → "never learned"; "" stays empty."""
+    return CAUSES[cause][0].lower() if cause in CAUSES else clean.line(cause, 40).replace("_", " ")
+
+
 def answered(scores: Scores) -> list[Question]:
     """Every question of the judged system, by category then id."""
     judged = subject(scores)
@@ -81,9 +86,7 @@ def answer(question: Question, told: Text | None = None) -> Text:
     out = text((f"{grade}", "ok" if is_right(question) else "bad"), (f"  {category}", "dim"))
     out.append("  deferred" if question.get("deferred") else "", "dim")
     if question.get("cause"):
-        cause = str(question["cause"])
-        named = CAUSES[cause][0].lower() if cause in CAUSES else clean.line(cause, 40)
-        out.append(f"  {named.replace('_', ' ')}", "warn")
+        out.append(f"  {cause_word(str(question['cause']))}", "warn")
     if told is not None and told.plain:
         out.append("\n")
         out.append_text(told)

@@ -10,6 +10,7 @@ from rich.text import Text
 from core.evaluation.flips import Flip, Flips, counted, rank
 from tui import clean
 from tui.present import words
+from tui.present.answers import cause_word
 from tui.present.words import field, text
 from tui.widgets.pull_table import InMemory
 from tui.widgets.pull_table.columns import Column, Piece
@@ -28,7 +29,7 @@ def source(found: Sequence[Flip]) -> InMemory[Flip]:
         found,
         key=lambda f: f.id,
         said=lambda f: " ".join(
-            (_word(f), f.id, f.category, f.cause, f.question, f.before, f.after)
+            (_word(f), f.id, f.category, cause_word(f.cause), f.question, f.before, f.after)
         ),
         sorts={
             "change": rank,
@@ -66,7 +67,9 @@ COLUMNS: tuple[Column[Flip], ...] = (
     Column("change", "change", lambda f: (_change(f),), rank=0, least=8, most=10),
     Column("id", "question", lambda f: f.id, rank=1, least=8, most=24),
     Column("category", "category", lambda f: ((f.category, "dim"),), rank=5, least=18, most=24),
-    Column("cause", "cause now", lambda f: ((f.cause, "dim"),), rank=4, least=9, most=20),
+    Column(
+        "cause", "cause now", lambda f: ((cause_word(f.cause), "dim"),), rank=4, least=9, most=20
+    ),
     Column("question", "asked", lambda f: f.question, rank=2, least=20, most=80),
     Column("before", "was", lambda f: ((f.before, "dim"),), rank=6, least=20, most=60),
     Column("after", "now", lambda f: f.after, rank=7, least=20, most=60),
@@ -92,7 +95,7 @@ def in_full(flip: Flip, width: int) -> Text:
     if flip.kind == "invented":
         out.append("  right still, but it cites a source that does not exist", "dim")
     if flip.cause:
-        out.append(f"  now {clean.line(flip.cause, 60).replace('_', ' ')}", "dim")
+        out.append(f"  now {cause_word(flip.cause)}", "dim")
     out.append("\n\n")
     out.append(words.hang(clean.block(flip.question, WHOLE, 60), width, 0), "strong")
     for name, said in (("was", flip.before), ("now", flip.after)):

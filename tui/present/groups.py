@@ -12,7 +12,7 @@ from rich.text import Text
 from core.evaluation.pages.words import CAUSES
 from tui import clean
 from tui.present import words
-from tui.present.answers import Question, answered, is_right
+from tui.present.answers import Question, answered, cause_word, is_right
 from tui.present.scores import Scores, interval, subject, systems
 from tui.present.words import field, text
 
@@ -59,9 +59,7 @@ def _parts(
 
 
 def cause_title(cause: str) -> str:
-    if cause in CAUSES:
-        return CAUSES[cause][0]
-    return clean.line(cause, 40).replace("_", " ").capitalize() or "No cause found"
+    return cause_word(cause).capitalize() or "No cause found"
 
 
 def category_title(category: str) -> str:

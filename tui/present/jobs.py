@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from rich.text import Text
@@ -250,7 +251,7 @@ def columns(
     return (
         Column("job", "job", name, 0, least=28, most=60),
         Column("state", "state", lambda j: [(j.status, words.state(j.status)[1])], 2, least=9, most=10),
-        Column("when", "done", when, 1, least=8, most=12, right=True, descending=True),
+        Column("when", "done", when, 1, least=10, most=12, right=True, descending=True),
         Column("began", "began", quiet(lambda j: words.moment(_began(j))), 3, least=16, descending=True),
         Column("ran", "ran", quiet(ran), 4, least=6, right=True, descending=True),
         Column("exit", "exit", quiet(lambda j: "" if j.exit_code is None else str(j.exit_code)), 6,
@@ -319,9 +320,17 @@ def about(job: JobRow, found: About | None, width: int) -> Text:
     if found.settings:
         out.append("\nsettings\n", "title")
         for name, value in found.settings[:200]:
-            out.append(f"{clean.line(name, 34)}  ", "dim")
-            out.append(clean.line(value, 200) + "\n")
+            out.append(f"{clean.line(name, 60)}  ", "dim")
+            out.append(clean.line(_from_work_folder(value), 200) + "\n")
     return out
+
+
+_WORK_FOLDER = re.compile(r"(?:^|(?<=, ))/[^,]*?/(?=(?:jobs|data|models|answers)/)")
+
+
+def _from_work_folder(value: str) -> str:
+    """Paths begin at the host's work folder; `qa jobs show` has them whole."""
+    return _WORK_FOLDER.sub("…/", value)
 
 
 def artifact_row(found: Artifact) -> Text:

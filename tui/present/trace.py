@@ -9,6 +9,7 @@ from rich.text import Text
 from tui import clean
 from tui.desk.api_traces import AnswerRow, AnswersView, CorrectionRow, SuspectRow, TraceView
 from tui.present import empty, words
+from tui.present.answers import cause_word
 from tui.present.marked import answer, legend
 from tui.present.words import text
 
@@ -47,7 +48,7 @@ def answer_row(row: AnswerRow, width: int) -> Text:
     name = clean.line(row.response, 200).split("/")[1:2] or [clean.line(row.response, 40)]
     left = text((f"{shape} ", role), (f"{name[0]:<10} ", "strong"))
     left.append(clean.line(row.question, 300))
-    right = text((clean.line(row.cause, 24), "dim")) if width >= 60 else text()
+    right = text((cause_word(row.cause), "dim")) if width >= 60 else text()
     return words.join(left, right, width)
 
 
@@ -55,7 +56,7 @@ def answer_detail(row: AnswerRow, width: int, key: str) -> Text:
     shape, role = BADNESS.get(row.badness, ("·", "dim"))
     out = text((f"{shape} {clean.line(row.word, 40)}", role))
     if row.cause:
-        out.append(f"  {clean.line(row.cause, 40)}", "dim")
+        out.append(f"  {cause_word(row.cause)}", "dim")
     out.append("\n")
     out.append(words.hang(clean.line(row.response, 200), width, 0), "dim")
     _part(out, "question", clean.block(row.question, 2000, 20), width)
