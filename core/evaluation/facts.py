@@ -212,6 +212,7 @@ def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[
         right = _check_number(fact, answer, phrase)[1]
         listed = _listed_with(right, answer) if right is not None else []
         out += [f"says {q} or {right}" for q in listed if q in unknown and not equal(fact, q)][:1]
+    out += _other_versions(expected, answer, unknown)
     for fact in (*expected.numbers, *expected.guards):
         if not fact.unit and not fact.nouns:
             continue
@@ -227,13 +228,28 @@ def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[
     return tuple(dict.fromkeys(out))
 
 
-_BETWEEN = re.compile(r"\s*(?:,|,?\s*(or|and)\b)\s*")
+_BETWEEN = re.compile(r"\s*(?:[,;/]|,?\s*(or|and)\b)\s*|\s+")
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
-def _listed_with(right: Quantity, answer: Prepared) -> list[Quantity]:
+def _other_versions(expected: Expected, answer: Prepared, unknown: Sequence[Quantity]) -> list[str]:
+    """Versions beside the right one: "Julia 1.5.2 and 1.7.0", where the labels know of 1.5.2 alone."""
+    if not any(_VERSION.fullmatch(q.literal) for q in unknown):
+        return []
+    wanted = {a.strip() for text in expected.texts if not text.negated for a in text.alternatives}
+    for right in answer.quantities:
+        if right.literal in wanted and _VERSION.fullmatch(right.literal):
+            listed = _listed_with(right, answer, least=1)
+            others = [q for q in listed if q in unknown and _VERSION.fullmatch(q.literal)]
+            if others:
+                return [f"says {others[0]} beside {right}"]
+    return []
+
+
+def _listed_with(right: Quantity, answer: Prepared, least: int = 2) -> list[Quantity]:
     """The other numbers of "40, 80, 160 or 512 GB": who lists all that it may be has not answered.
 
-    Two numbers with a comma or "and" between them are no such list ("in 2021, 512 GB").
+    Fewer than `least` others without "or" between them are no such list ("in 2021, 512 GB").
     """
     said = answer.quantities
     links = [
@@ -246,7 +262,7 @@ def _listed_with(right: Quantity, answer: Prepared) -> list[Quantity]:
     while last < len(links) and links[last]:
         last += 1
     either = any(link is not None and link[1] == "or" for link in links[first:last])
-    if not either and last - first < 2:
+    if not either and last - first < least:
         return []
     return [q for q in said[first : last + 1] if q is not right]
 

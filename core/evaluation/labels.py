@@ -46,7 +46,8 @@ STOP_WORDS = frozenset(
     "any all one up out into about over under more most some such other s".split()
 )
 NEGATORS = frozenset("not no never without neither nor cannot none nothing unlike".split())
-_NEGATION = re.compile(rf"\b{any_of(NEGATORS)}\b|n't\b")
+_NEGATION = re.compile(rf"\b{any_of(NEGATORS)}\b|n't\b|\b(?:false|untrue) that\b")
+_WHOLLY = re.compile(r"(?:\bnot|n't) (?:true|correct|the case) that\b|\b(?:false|untrue) that\b")
 _CLAUSE = re.compile(r"[.;:,!?](?:\s|$)|\bbut\b")
 _YES_NO = re.compile(r"\W*(yes|no)\b(?! (?:more|fewer|less|later|longer)\b)")
 NAME_WITH_DIGIT = re.compile(r"(?=\w*[^\W\d_])(?=\w*\d)\w+")
@@ -185,6 +186,9 @@ def denied(phrase: str, text: Prepared) -> bool:
         if at < 0:
             continue
         found = True
+        wholly = _WHOLLY.search(clause)
+        if wholly and phrase in padded(words(clause[wholly.end() :])):
+            continue
         carries_it = any(is_negator(w) for w in phrase.split())
         if carries_it or not any(is_negator(w) for w in clause_words[:at].split()[-4:]):
             return False
@@ -197,7 +201,10 @@ def number_denied(q: Quantity, text: Prepared) -> bool:
     before = text.text[max(0, q.start - 80) : q.start]
     if not _NEGATION.search(before):
         return False
-    clause = words(_CLAUSE.split(before)[-1])[-4:]
+    said = _CLAUSE.split(before)[-1]
+    if _WHOLLY.search(said):
+        return True
+    clause = words(said)[-4:]
     at = next((n for n in reversed(range(len(clause))) if is_negator(clause[n])), None)
     return at is not None and _STILL_SAID.isdisjoint(clause[at + 1 :])
 

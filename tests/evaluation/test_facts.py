@@ -148,6 +148,8 @@ def test_denied_facts_do_not_count() -> None:
     q = question([["Slurm"]], expected="Anvil runs Slurm.", asked="What does Anvil run?")
     assert not check(q, "Anvil does not use Slurm, it uses PBS.").all_there
     assert not check(q, "Anvil isn't running Slurm").all_there
+    assert not check(q, "It is not true that the machine called Anvil runs Slurm.").all_there
+    assert good(q, "It is not true that Anvil runs PBS. It runs Slurm.")
     assert good(q, "Anvil does not use PBS; it runs Slurm.")
     assert good(q, "Anvil runs not only Slurm.")
 
@@ -227,7 +229,14 @@ def test_no_answer_breaks_the_check(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["It does not have 256 GB.", "No node has 256 GB.", "There isn't 256 GB of memory in a node."],
+    [
+        "It does not have 256 GB.",
+        "No node has 256 GB.",
+        "There isn't 256 GB of memory in a node.",
+        "It is not the case that a node of it has 256 GB.",
+        "It isn't true that every ordinary node has 256 GB of memory.",
+        "It is false that a node has as much as 256 GB.",
+    ],
 )
 def test_a_number_that_is_denied_is_not_there(answer: str) -> None:
     assert check(MEMORY, answer).missing == ("256 GB (says not 256 gb)",)
@@ -241,10 +250,34 @@ def test_a_number_that_is_denied_is_not_there(answer: str) -> None:
         "It is not shared: 256 GB.",
         "It has no GPUs, but 256 GB.",
         "It does not have 512 GB but 256 GB of memory.",
+        "It is not true that a node has 512 GB; it has 256 GB.",
     ],
 )
 def test_a_number_beside_a_negation_is_still_said(answer: str) -> None:
     assert good(MEMORY, answer)
+
+
+def test_other_versions_beside_the_right_one_are_a_second_answer() -> None:
+    q = question(
+        [["1.13"], ["1.16.1"]],
+        expected="FASTER listed SAMtools 1.13, 1.14 and 1.16.1.",
+        asked="Which SAMtools does FASTER have?",
+    )
+    assert good(q, "FASTER listed SAMtools 1.13, 1.14 and 1.16.1 in the 2024 catalogue.")
+    assert good(q, "In the 2024 list: 1.13 and 1.16.1, with HTSlib 1.17 beside them.")
+    for answer in (
+        "SAMtools 1.13, 1.16.1 and 1.19.",
+        "SAMtools 1.13 and 1.16.1 or 1.17",
+        "1.12\n1.13\n1.16.1",
+    ):
+        found = check(q, answer)
+        assert found.all_there and found.contradictions, answer
+
+
+@pytest.mark.parametrize("between", [", ", "; ", " / ", "\n- ", "\n"])
+def test_who_lists_all_numbers_has_not_answered(between: str) -> None:
+    found = check(MEMORY, "- " + between.join(["40", "80", "256", "512"]))
+    assert found.contradictions or not found.all_there
 
 
 def test_a_number_that_the_expected_answer_denies_must_be_denied() -> None:
