@@ -137,6 +137,41 @@ async def test_marked_jobs_that_have_ended_are_removed_with_one_question(tmp_pat
         assert table.total == 2 and set(desk.rows) == {RUNNING, FAILED}
 
 
+async def test_marked_jobs_that_run_are_stopped_with_one_question(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        desk.rows[FAILED] = replace(desk.rows[FAILED], status="queued", ended_at=None)
+        await press(pilot, "4")
+        table = app.screen.query_one(PullTable)
+        await until(pilot, lambda: table.total == 4)
+        table.mark(RUNNING)
+        table.mark(FAILED)
+        await press(pilot, "G")  # on one that has ended
+        assert table.chosen not in (RUNNING, FAILED)
+        await press(pilot, "x")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        assert "Stop 2 jobs?" in shown(app) and RUNNING in shown(app) and FAILED in shown(app)
+        await press(pilot, "y")
+        await until(
+            pilot,
+            lambda: (
+                {c for c in desk.calls if c[0] == "stop_job"}
+                == {("stop_job", RUNNING), ("stop_job", FAILED)}
+            ),
+        )
+
+
+async def test_none_of_the_marked_runs_so_none_is_stopped(tmp_path: Path) -> None:
+    async with running(tmp_path) as (app, pilot, desk):
+        await press(pilot, "4")
+        table = app.screen.query_one(PullTable)
+        await until(pilot, lambda: table.total == 4)
+        table.mark(FAILED)
+        await press(pilot, "g", "x")  # the cursor is on the one that runs
+        assert "all of the marked jobs have ended" in told(app)
+        assert not isinstance(app.screen, Confirm)
+        assert not [c for c in desk.calls if c[0] == "stop_job"]
+
+
 async def test_the_job_under_the_cursor_stays_when_another_starts(tmp_path: Path) -> None:
     async with running(tmp_path) as (app, pilot, desk):
         await press(pilot, "4")

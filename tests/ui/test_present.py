@@ -201,7 +201,7 @@ def test_events_become_facts_and_odd_ones_do_no_harm() -> None:
 def test_jobs_come_active_first_then_newest() -> None:
     rows = [JobRow("a", "train", "h", "succeeded", 3), JobRow("b", "train", "h", "running", 1),
             JobRow("c", "train", "h", "failed", 9)]  # fmt: skip
-    assert [j.id for j in jobs.newest_first(rows)] == ["b", "c", "a"]
+    assert [j.id for j in jobs.active_first(rows)] == ["b", "c", "a"]
 
 
 # evaluation

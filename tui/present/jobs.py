@@ -157,7 +157,7 @@ def gauge(reading: Gauge | None, width: int) -> Text:
     return out
 
 
-def newest_first(jobs: Sequence[JobRow]) -> list[JobRow]:
+def active_first(jobs: Sequence[JobRow]) -> list[JobRow]:
     """Active jobs first, then by the time they were handed in."""
     return sorted(
         jobs, key=lambda j: (j.status in jobdir.ACTIVE, j.submitted_at or 0.0, j.id), reverse=True
@@ -269,20 +269,31 @@ def _where(job: JobRow) -> str:
     return f"Slurm {job.scheduler_id}" if job.scheduler_id else job.host
 
 
-def removal(gone: Sequence[JobRow], kept: int) -> Text:
-    """What is asked before jobs are removed. kept: of the marked ones, those that have not ended."""
-    names = [clean.line(job.id, 80) for job in gone[:8]]
+STOPPING = (
+    "It writes a checkpoint first and ends then; it can be resumed.",
+    "Each writes a checkpoint first and ends then; they can be resumed.",
+)
+KILLING = (
+    "It ends at once, without a checkpoint: the steps since the last one are lost.",
+    "They end at once, without a checkpoint: the steps since the last one are lost.",
+)
+REMOVING = (
+    "Its folder on the host goes, checkpoints too. Log and results mirrored here stay.",
+    "Their folders on the host go, checkpoints too. Log and results mirrored here stay.",
+)
+
+
+def named(some: Sequence[JobRow], said: str, left: int) -> Text:
+    """What is asked before something is done to jobs. left: marked ones that it does not fit."""
+    names = [clean.line(job.id, 80) for job in some[:8]]
     out = text(("\n".join(names), "strong"))
-    if len(gone) > len(names):
-        out.append(f"\nand {len(gone) - len(names)} more", "strong")
-    whose, folders = ("Its", "folder") if len(gone) == 1 else ("Their", "folders")
-    goes = "goes" if len(gone) == 1 else "go"
-    out.append(
-        f"\n{whose} {folders} on the host {goes}, checkpoints too."
-        " Log and results mirrored here stay."
-    )
-    if kept:
-        out.append(f"\n{kept} marked that have not ended stay as they are.", "warn")
+    if len(some) > len(names):
+        out.append(f"\nand {len(some) - len(names)} more", "strong")
+    out.append(f"\n{said}")
+    if left:
+        ended = some and some[0].status in jobdir.ACTIVE
+        why = "have ended" if ended else "have not ended"
+        out.append(f"\n{left} marked that {why} stay as they are.", "warn")
     return out
 
 

@@ -164,13 +164,16 @@ class JobsScreen(DeskScreen):
             return None
         if job is None:
             return "no job is highlighted"
-        active = job.status in jobdir.ACTIVE
+        active = _active(job)
+        if action in ("stop", "kill", "remove") and self.table.marks:
+            running = [_active(j) for j in self.meant]
+            if action == "remove" and all(running):
+                return "none of the marked jobs has ended: x stops them first"
+            if action != "remove" and not any(running):
+                return "all of the marked jobs have ended"
+            return self.no_route()
         if action in ("stop", "kill") and not active:
             return f"it has ended: {job.status}"
-        if action == "remove" and self.table.marks:
-            if all(j.status in jobdir.ACTIVE for j in self.meant):
-                return "none of the marked jobs has ended: x stops one first"
-            return self.no_route()
         if action in ("resume", "remove") and active:
             return f"it is {job.status}: x stops it first"
         if action == "resume" and job.status == "succeeded":
@@ -254,13 +257,38 @@ class JobsScreen(DeskScreen):
 
     def action_stop(self) -> None:
         if not self.refused("stop"):
-            said = "It writes a checkpoint first and ends then; it can be resumed."
-            self._sure("Stop?", said, "stops it", self.desk.stop_job, danger=True)
+            self._meant("Stop", jobs.STOPPING, _active, self.desk.stop_job)
 
     def action_kill(self) -> None:
         if not self.refused("kill"):
-            said = "It ends at once, without a checkpoint: the steps since the last one are lost."
-            self._sure("Kill?", said, "kills it", self.there.kill, danger=True)
+            self._meant("Kill", jobs.KILLING, _active, self.there.kill)
+
+    def action_remove(self) -> None:
+        if not self.refused("remove"):
+            self._meant("Remove", jobs.REMOVING, lambda job: not _active(job), self.there.remove)
+
+    def _meant(
+        self,
+        word: str,
+        said: tuple[str, str],
+        fits: Callable[[JobRow], bool],
+        act: Callable[[str], object],
+    ) -> None:
+        """Ask once, then do it to those of the marked jobs that it fits, or to the highlighted one.
+
+        said: what it means for one job, and for several.
+        """
+        some = [job for job in self.meant if fits(job)]
+        names, one = [job.id for job in some], len(some) == 1
+
+        def do(yes: bool | None) -> None:
+            if yes:
+                self.ask(lambda: _each(act, names), self._did, group="act")
+
+        title = f"{word}?" if one else f"{word} {len(names)} jobs?"
+        verb = f"{word.lower()}s {'it' if one else 'them'}"
+        body = jobs.named(some, said[not one], len(self.meant) - len(some))
+        self.app.push_screen(Confirm(title, body, verb=verb, danger=True), do)
 
     def action_resume(self) -> None:
         if not self.refused("resume"):
@@ -278,21 +306,6 @@ class JobsScreen(DeskScreen):
         marked = set(self.table.marks)
         rows = self.listed.rows if self.listed else ()
         return [j for j in rows if j.id in marked] if marked else [self.job] if self.job else []
-
-    def action_remove(self) -> None:
-        if self.refused("remove"):
-            return
-        ended = [job for job in self.meant if job.status not in jobdir.ACTIVE]
-        names = [job.id for job in ended]
-
-        def do(yes: bool | None) -> None:
-            if yes:
-                self.ask(lambda: _each(self.there.remove, names), self._did, group="act")
-
-        title = "Remove?" if len(names) == 1 else f"Remove {len(names)} jobs?"
-        verb = "removes it" if len(names) == 1 else "removes them"
-        body = jobs.removal(ended, len(self.meant) - len(ended))
-        self.app.push_screen(Confirm(title, body, verb=verb, danger=True), do)
 
     # artifacts
 
@@ -322,7 +335,11 @@ class JobsScreen(DeskScreen):
         self.app.push_screen(Choose("Artifacts", body, rows), fetch)
 
 
-def _each(act: Callable[[str], tuple[str, ...]], names: list[str]) -> tuple[str, ...]:
+def _active(job: JobRow) -> bool:
+    return job.status in jobdir.ACTIVE
+
+
+def _each(act: Callable[[str], object], names: list[str]) -> tuple[str, ...]:
     """Do it to each of them; one that fails keeps none of the others back.
 
     What was done and what failed, in words.  Raises QAError: the only one failed.
@@ -330,7 +347,8 @@ def _each(act: Callable[[str], tuple[str, ...]], names: list[str]) -> tuple[str,
     said: list[str] = []
     for name in names:
         try:
-            said += act(name)
+            done = act(name)
+            said += done if isinstance(done, tuple) else ()
         except QAError as e:
             if len(names) == 1:
                 raise

@@ -65,7 +65,7 @@ class JobInSight(DeskScreen):
             self.ask(call, self._jobs_came, group="jobs-poll", poll=True)
 
     def _jobs_came(self, rows: Sequence[JobRow]) -> None:
-        self.jobs = jobs.newest_first(rows)
+        self.jobs = jobs.active_first(rows)
         if self.job_id is None and self.jobs:
             self.show_job(first_choice(self.jobs).id)
         self.redraw()
