@@ -234,3 +234,25 @@ def test_going_on_from_an_adapter_of_another_base(bench: Workbench) -> None:
         planning.plan(bench, "mistral-7b", init_from="train-1")
     with pytest.raises(NotFound):
         planning.plan(bench, "mistral-7b", init_from="train-9")
+
+
+def test_going_on_costs_what_is_new_and_replayed(bench: Workbench) -> None:
+    first = freeze([make_pair(n) for n in range(40)])
+    finish(bench, "train-1", "smollm2-135m", {}, snapshot=first)
+    freeze([make_pair(n) for n in range(44)])
+    accept = {"L4": "a test", "L5": "a test"}
+
+    def rows(*sets: str) -> float:
+        made = planning.plan(
+            bench,
+            "smollm2-135m",
+            overrides=["train.epochs=3", *sets],
+            init_from="train-1",
+            accept=accept,
+        )
+        assert made.cost is not None and made.lessons is not None and made.lessons.pairs == 44
+        return made.cost.tokens / made.lessons.mean_tokens / 3
+
+    assert rows() == pytest.approx(44, abs=1)
+    again = ["incremental.strategy=continue", "incremental.replay=0.5"]
+    assert rows(*again) == pytest.approx(8, abs=1), "4 new ones and as many old ones"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,8 @@ def plan(
     taught = lessons.of_pairs(_pairs(bench, snapshot), unknown_share=unknown_share)
     if unknown_share is None:
         taught = asked_before(bench, taught, recipe, overrides, snapshot, profile=profile)
-    made = plan_of(
+    planned = partial(
+        plan_of,
         recipe,
         overrides,
         profile=profile,
@@ -119,8 +121,11 @@ def plan(
         smoke=smoke,
         merge=merge,
     )
+    made = planned()
     if init_from:
         _check_same_base(bench, init_from, made.recipe)
+        if rows := _difference(bench, init_from, snapshot, made.recipe):
+            return planned(trained=rows)
     return made
 
 
@@ -138,8 +143,9 @@ def plan_of(
     past: Sequence[PastRun] = (),
     smoke: bool = False,
     merge: bool = False,
+    trained: int | None = None,
 ) -> Plan:
-    """The same from plain values; asks nobody."""
+    """The same from plain values; asks nobody. trained: rows of the data that are, if not all."""
     from core.training import architectures, cost, fit, lint, refusals
     from core.training.recipe import accepting, load_with_origins
     from core.training.recipe import smoke as one_epoch
@@ -152,6 +158,7 @@ def plan_of(
         from core.training.data import SMOKE_ROWS
 
         taught = replace(taught, pairs=min(taught.pairs, SMOKE_ROWS))
+    priced = replace(taught, pairs=min(taught.pairs, trained)) if taught and trained else taught
     refusals.check_devices(chosen, memory.devices, host or "this host")
     shape = architectures.of_recipe(chosen)
     fitted = fit.fit(
@@ -159,10 +166,10 @@ def plan_of(
         shape,
         memory,
         longest=taught.longest_tokens if taught else None,
-        steps=cost.steps_of(chosen, cost.rows_of(chosen, taught)) if taught else None,
+        steps=cost.steps_of(chosen, cost.rows_of(chosen, priced)) if priced else None,
     )
-    price = taught and cost.predict(
-        chosen, shape, taught, past, device=host, hardware=memory.name, kind=memory.kind
+    price = priced and cost.predict(
+        chosen, shape, priced, past, device=host, hardware=memory.name, kind=memory.kind
     )
     run = lint.Run(chosen, shape, taught, fitted, merge, smoke)
     return Plan(
@@ -262,6 +269,26 @@ def _pairs(bench: Workbench, snapshot: str) -> Iterator[Pair]:
     from core.registry import snapshots
 
     return snapshots.iter_pairs(bench.registry(), snapshot)
+
+
+def _difference(bench: Workbench, init_from: str, snapshot: str, recipe: Recipe) -> int | None:
+    """Rows that a training going on from that job is taught: new, changed and replayed ones.
+
+    None: all of them, or what the host will refuse (nothing new, an earlier training without a snapshot).
+    """
+    from core.training import replay
+    from tui.desk.specs import spec_of
+
+    part = recipe.incremental
+    earlier = spec_of(bench, init_from).settings.get("snapshot")
+    if part.strategy == "retrain" or not earlier:
+        return None
+    before, after = (list(_pairs(bench, name)) for name in (str(earlier), snapshot))
+    try:
+        mixed = replay.mix(before, after, share=part.replay, seed=recipe.train.seed)
+    except QAError:
+        return None
+    return len(mixed.ids)
 
 
 def _launcher(bench: Workbench) -> str:
