@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from core.errors import NotFound
@@ -22,7 +24,7 @@ from tui.app import ControlCentre
 from tui.desk.api_work import Artifact, Why
 from tui.desk.work_desk import flat, tail
 from tui.desk.workbench import Workbench
-from tui.present.jobs import _from_work_folder
+from tui.present.jobs import _ended, _from_work_folder
 from tui.screens.jobs import JobsScreen
 from tui.widgets.confirm import Choose, Confirm
 from tui.widgets.log.view import LogView
@@ -302,14 +304,25 @@ def test_the_tail_knows_its_line_numbers(tmp_path: Path) -> None:
     assert tail(tmp_path / "no.log") == ([], None)
 
 
+@given(st.floats(0, 86_400 * 900))
+def test_when_a_job_ended_has_room_beside_its_whole_id(seconds: float) -> None:
+    assert _ended(seconds).endswith(" ago") and len(_ended(seconds)) <= 9
+
+
+def test_when_a_job_ended() -> None:
+    said = [_ended(s) for s in (0, 29, 31, 48 * 60, 5939, 5941, 7300, 100_000, 200_000)]
+    assert said == ["0 m ago", "0 m ago", "1 m ago", "48 m ago", "99 m ago", "2 h ago", "2 h ago",
+                    "28 h ago", "2 d ago"]  # fmt: skip
+
+
 def test_paths_of_the_host_begin_at_its_work_folder() -> None:
-    for given, said in (
+    for path, said in (
         ("/home/ann/work/data/a.jsonl, /scratch/w/data/b.jsonl", "…/data/a.jsonl, …/data/b.jsonl"),
         ("/scratch/w/jobs/train-1/artifacts/adapter", "…/jobs/train-1/artifacts/adapter"),
         ("https://host/data/x", "https://host/data/x"),
         ("/etc/passwd", "/etc/passwd"),
     ):
-        assert _from_work_folder(given) == said
+        assert _from_work_folder(path) == said
 
 
 def test_nested_settings_get_dotted_names() -> None:

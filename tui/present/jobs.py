@@ -240,7 +240,7 @@ def columns(
             return [(share, words.state(job.status)[1])]
         if job.ended_at is None:
             return ""
-        return [(words.ago(max(0.0, now() - job.ended_at)) + " ago", "dim")]
+        return [(_ended(max(0.0, now() - job.ended_at)), "dim")]
 
     def quiet(value: Callable[[JobRow], str]) -> Callable[[JobRow], Cell]:
         return lambda job: [(value(job), "dim")]
@@ -249,9 +249,9 @@ def columns(
         return "" if job.elapsed_s is None else words.duration(job.elapsed_s)
 
     return (
-        Column("job", "job", name, 0, least=28, most=60),
+        Column("job", "job", name, 0, least=31, most=60),
         Column("state", "state", lambda j: [(j.status, words.state(j.status)[1])], 2, least=9, most=10),
-        Column("when", "done", when, 1, least=10, most=12, right=True, descending=True),
+        Column("when", "done", when, 1, least=8, most=12, right=True, descending=True),
         Column("began", "began", quiet(lambda j: words.moment(_began(j))), 3, least=16, descending=True),
         Column("ran", "ran", quiet(ran), 4, least=6, right=True, descending=True),
         Column("exit", "exit", quiet(lambda j: "" if j.exit_code is None else str(j.exit_code)), 6,
@@ -334,6 +334,13 @@ def about(job: JobRow, found: About | None, width: int) -> Text:
             out.append(f"{clean.line(name, 60)}  ", "dim")
             out.append(clean.line(_from_work_folder(value), 200) + "\n")
     return out
+
+
+def _ended(s: float) -> str:
+    """ "48 m ago": eight cells, so that the whole id stands beside it at 120 columns."""
+    if s < 5940:  # 99 minutes
+        return f"{s / 60:.0f} m ago"
+    return words.ago(max(s, 7200.0)) + " ago"
 
 
 _WORK_FOLDER = re.compile(r"(?:^|(?<=, ))/[^,]*?/(?=(?:jobs|data|models|answers)/)")
