@@ -228,7 +228,8 @@ def _contradictions(expected: Expected, answer: Prepared, phrase: str) -> tuple[
     return tuple(dict.fromkeys(out))
 
 
-_BETWEEN = re.compile(r"\s*(?:[,;/]|,?\s*(or|and)\b)\s*|\s+")
+# not blanks alone: cells of a table stand so, and are numbers of different things
+_BETWEEN = re.compile(r"\s*(?:[,;/]|,?\s*(or|and)\b)\s*")
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 

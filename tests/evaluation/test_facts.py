@@ -268,13 +268,20 @@ def test_other_versions_beside_the_right_one_are_a_second_answer() -> None:
     for answer in (
         "SAMtools 1.13, 1.16.1 and 1.19.",
         "SAMtools 1.13 and 1.16.1 or 1.17",
-        "1.12\n1.13\n1.16.1",
+        "1.12, 1.13, 1.16.1",
     ):
         found = check(q, answer)
         assert found.all_there and found.contradictions, answer
 
 
-@pytest.mark.parametrize("between", [", ", "; ", " / ", "\n- ", "\n"])
+def test_a_row_of_a_table_is_no_list_of_alternatives() -> None:
+    q = question([number(256, "")], expected="Delta: 256.", asked="Memory of Delta, in GB?")
+    assert good(
+        q, "| resource | cores | GB | sockets |\n|---|---|---|---|\n| Delta | 128 | 256 | 4 |"
+    )
+
+
+@pytest.mark.parametrize("between", [", ", "; ", " / "])
 def test_who_lists_all_numbers_has_not_answered(between: str) -> None:
     found = check(MEMORY, "- " + between.join(["40", "80", "256", "512"]))
     assert found.contradictions or not found.all_there
