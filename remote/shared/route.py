@@ -162,6 +162,8 @@ class SharedRoute(Commands):
     def _ask(self, request: dict[str, Any]) -> SharedDuplex:
         try:
             sock, _ = greeted(self.socket)
+        except TimeoutError as e:
+            raise silent(self.host.name) from e
         except (OSError, FrameError) as e:
             raise no_owner(self.host.name) from e
         try:

@@ -357,10 +357,12 @@ def test_a_socket_left_behind_and_one_that_does_not_answer(
         dead.bind(str(path))
     with LinkRoute(host) as route:
         route.open()
-    pid = the_link().pid
-    os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr("remote.shared.duplex.HELLO_S", 0.5)
-    monkeypatch.setattr("remote.linking.starting.LEAVE_S", 0.5)
+        pid = the_link().pid
+        os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr("remote.shared.duplex.HELLO_S", 0.5)
+        monkeypatch.setattr("remote.linking.starting.LEAVE_S", 0.5)
+        error = refused(lambda: route.tcp(22))
+        assert isinstance(error, LinkLost) and "does not answer" in error.what
     with LinkRoute(host) as route:
         error = refused(route.open)
     assert isinstance(error, LinkLost) and f"disconnect {host.name}" in error.try_next

@@ -13,8 +13,8 @@ from tests.ui.conftest import NARROW, press, running, shown, until, write
 from tui.screens.evaluate_flips import FlipsScreen
 from tui.screens.version_compare import ComparePage
 from tui.widgets.confirm import Problem
+from tui.widgets.pane import Pane
 from tui.widgets.pull_table import PullTable
-from tui.widgets.steady import Steady
 
 OLD, NEW = "access-qa-v1.0.0", "access-qa-v1.1.0"
 
@@ -296,8 +296,18 @@ async def test_a_detail_that_is_late_never_stands_under_another_version(tmp_path
             return read(name)
 
         desk.version_detail = late  # type: ignore[method-assign]
+        pane, detail = app.screen.query_one("#detail", Pane), app.screen.query_one("#detail-text")
+        mixed: list[str] = []
+
+        def gone() -> bool:
+            title, said = str(pane.border_title), str(detail.content)  # type: ignore[attr-defined]
+            if ("v1.1.0" in title) != ("r: 64" in said):
+                mixed.append(title)
+            return "…" in said
+
         await pilot.press("j")
-        await until(pilot, lambda: "r: 64" not in shown(app), "what was said of the other is gone")
-        assert "…" in str(app.screen.query_one("#detail-text", Steady).content)
+        await until(pilot, gone, "what was said of the other is gone")
+        assert not mixed, "name and detail change together"
+        assert "v1.0.0" in str(pane.border_title)
         go_on.set()
         await until(pilot, lambda: "r: 64" in shown(app))

@@ -200,23 +200,26 @@ class VersionsScreen(DeskScreen):
         version = self.version
         if version is None:
             return
+        if self._detail.get("model_version") == version.model_version:
+            self._write_detail()
+        elif self._late is None:
+            self._late = self.set_timer(LATE_S, self._write_detail)
+        self.crumb(words.short_version(version.model_version))
+
+    def _write_detail(self) -> None:
+        """Name and detail together: neither stands beside another version's."""
+        if self._late is not None:
+            self._late.stop()
+            self._late = None
+        version, scroll = self.version, self.query_one("#detail-scroll")
+        if version is None:
+            return
         pane = self.query_one("#detail", Pane)
         name = words.short_version(version.model_version)
         production = "production" in version.live_in
         pane.set_class(production, "-production")
         pane.title(text((name, "strong"), (" ● live in production", "warn") if production else ""))
-        if self._detail.get("model_version") == version.model_version:
-            self._write_detail()
-        elif self._late is None:
-            self._late = self.set_timer(LATE_S, self._write_detail)
-        self.crumb(name)
-
-    def _write_detail(self) -> None:
-        if self._late is not None:
-            self._late.stop()
-            self._late = None
-        version, scroll = self.version, self.query_one("#detail-scroll")
-        here = version is not None and self._detail.get("model_version") == version.model_version
+        here = self._detail.get("model_version") == version.model_version
         self.query_one("#detail-text", Steady).update(
             versions.detail(self._detail, self._reasons, (scroll.size.width or 61) - 1)
             if here
