@@ -107,9 +107,8 @@ def _paint(log: Path, folder: Path, name: str) -> Iterator[Figure]:
     terminal.drain(1.0)
     terminal.leave(b"\x11")
     facts = json.loads((folder / "facts.json").read_text())
-    beats = sorted(
-        facts["late"][20:-1]
-    )  # without the start, and the wait for the terminal at the end
+    # without the start, and the wait for the terminal at the end
+    beats = sorted(facts["late"][20:-1])
     late.sort()
     redraw = facts["redraw_cpu"]
     p99, limit = late[int(len(late) * 0.99)], 0.05

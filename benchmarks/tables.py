@@ -158,9 +158,8 @@ def main(kind: str, file: Path, table: str, report: Path) -> None:
 
     app.beating = beat
     app.run()
-    report.write_text(
-        json.dumps({"late": late[:-1]})
-    )  # the last one waits for the terminal to close
+    # the last one waits for the terminal to close
+    report.write_text(json.dumps({"late": late[:-1]}))
 
 
 class Beats:

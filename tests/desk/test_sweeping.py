@@ -86,6 +86,39 @@ def test_what_came_of_a_value() -> None:
     assert sweeping.result_of(point, "succeeded", {"loss_last": 0.5}).recall is None
 
 
+@pytest.mark.parametrize(
+    "summary",
+    [
+        None,
+        ["x"],
+        {"loss_last": "\x1b[31m0.5", "curves": "many"},
+        {
+            "loss_last": True,
+            "curves": [{"recall": []}, {"recall": "NaN", "fabricated": float("nan")}],
+        },
+        {"loss_last": 10**400, "curves": [7]},
+    ],
+)
+def test_figures_that_are_none_are_left_out(summary: object) -> None:
+    found = sweeping.result_of(sweeping.Point("train.lr=1e-3", "train-1"), "succeeded", summary)
+    assert (found.loss, found.recall, found.fabricated) == (None, None, None)
+
+
+def test_a_value_whose_figures_cannot_be_read_ends_no_other(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tui.desk import outcomes
+
+    sets = ["probe.every=0", "stop.rule=none"]
+    points = list(sweeping.start(bench, "tiny", "train.lr=2e-5,6e-5", accept=TAKEN, overrides=sets))
+    monkeypatch.setattr(outcomes, "settle", lambda *a: None)
+    said: list[str] = []
+    found = sweeping.results(bench, points, said.append)  # the routine leaves no summary
+    assert [r.setting for r in found] == ["train.lr=2e-5", "train.lr=6e-5"]
+    assert all(r.status == "succeeded" and r.loss is None for r in found)
+    assert sum("could not be read" in line for line in said) == 2
+
+
 def test_the_lint_offers_one_that_can_be_started() -> None:
     from core.training import lint
     from core.training.architectures import KNOWN

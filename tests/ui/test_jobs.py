@@ -317,7 +317,7 @@ def test_when_a_job_ended() -> None:
 
 def test_paths_of_the_host_begin_at_its_work_folder() -> None:
     for path, said in (
-        ("/home/ann/work/data/a.jsonl, /scratch/w/data/b.jsonl", "…/data/a.jsonl, …/data/b.jsonl"),
+        ("/scratch/ann/qa/data/a.jsonl, /scratch/w/data/b.jsonl", "…/data/a.jsonl, …/data/b.jsonl"),
         ("/scratch/w/jobs/train-1/artifacts/adapter", "…/jobs/train-1/artifacts/adapter"),
         ("https://host/data/x", "https://host/data/x"),
         ("/etc/passwd", "/etc/passwd"),

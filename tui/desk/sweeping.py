@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from core.errors import UsageError
+from core.errors import QAError, UsageError
+from tui import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,16 +105,24 @@ def results(bench: Workbench, points: Sequence[Point], say: Callable[[str], None
         if status != "succeeded":
             found.append(Result(point.setting, point.job_id, status))
             continue
-        settle(bench, point.job_id)
-        job = fetch_result(bench, point.job_id, ["summary.json"])
-        summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
+        try:
+            settle(bench, point.job_id)
+            job = fetch_result(bench, point.job_id, ["summary.json"])
+            summary = json.loads((job.artifacts / "summary.json").read_text("utf-8"))
+        except (QAError, OSError, ValueError) as e:
+            say(f"{point.job_id}: its figures could not be read: {clean.line(e, 200)}")
+            summary = None
         found.append(result_of(point, status, summary))
     return found
 
 
-def result_of(point: Point, status: str, summary: Mapping[str, Any]) -> Result:
-    curves = summary.get("curves") or [{}]
-    loss, last = summary.get("loss_last"), curves[-1]
-    return Result(
-        point.setting, point.job_id, status, loss, last.get("recall"), last.get("fabricated")
-    )
+def result_of(point: Point, status: str, summary: object) -> Result:
+    """summary: of the host, so that anything may stand there."""
+    from tui.present.words import number
+
+    said = summary if isinstance(summary, Mapping) else {}
+    curves = said.get("curves")
+    last = curves[-1] if isinstance(curves, list) and curves else {}
+    last = last if isinstance(last, Mapping) else {}
+    figures = (said.get("loss_last"), last.get("recall"), last.get("fabricated"))
+    return Result(point.setting, point.job_id, status, *map(number, figures))
