@@ -17,6 +17,7 @@ _WAY = (
     *("known_hosts", "known_hosts_also", "workdir", "link_hours"),
 )
 _SHARED = ("", "authentication", "linking", "shared", "trust")  # folders of remote/
+_SPOKEN = ("remote/agent/frames.py", "core/errors.py")  # in what is said between the two
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ def version() -> str:
     """Of the code that link processes and clients share."""
     digest = hashlib.sha256()
     top = Path(__file__).resolve().parent.parent
-    for path in sorted(path for folder in _SHARED for path in (top / folder).glob("*.py")):
+    shared = [path for folder in _SHARED for path in (top / folder).glob("*.py")]
+    for path in sorted((*shared, *(top.parent / name for name in _SPOKEN))):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -438,3 +438,19 @@ def test_a_flood_is_mirrored_whole_and_the_link_keeps_answering(
         there = Path(host.workdir) / "jobs" / "flood" / "output.log"
         assert (tmp_path / "in" / "output.log").read_bytes() == there.read_bytes()
         assert route.alive
+
+
+@pytest.mark.parametrize("changed", ["agent/frames.py", "errors.py", "shared/duplex.py"])
+def test_other_words_between_the_two_are_another_version(
+    changed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from remote.linking import definition
+
+    read = Path.read_bytes
+
+    def other(path: Path) -> bytes:
+        return read(path) + (b"#" if path.as_posix().endswith(changed) else b"")
+
+    before = definition.version.__wrapped__()
+    monkeypatch.setattr(Path, "read_bytes", other)
+    assert definition.version.__wrapped__() != before
